@@ -1,1 +1,14 @@
-//! archipel-protocol.
+//! Decides, without clock, sockets or entropy, what a member of a federation does next.
+//!
+//! Every machine here follows one contract: `handle(now, input)`, then drain `poll_output()`, and
+//! ask `poll_timeout()` when to come back. Time, bytes and random numbers enter as arguments.
+
+pub mod blob;
+pub mod codec;
+pub mod crypto;
+pub mod encoding;
+pub mod ids;
+pub mod layout;
+pub mod outer;
+pub mod random;
+pub mod rule;
