@@ -4,6 +4,7 @@
 //! ask `poll_timeout()` when to come back. Time, bytes and random numbers enter as arguments.
 
 pub mod blob;
+pub mod charter;
 pub mod codec;
 pub mod crypto;
 pub mod encoding;

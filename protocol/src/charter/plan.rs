@@ -1,0 +1,344 @@
+//! What is trained and how: the part of a charter that fixes every number of a run.
+//!
+//! A plan is TOML for people and a big-endian layout for hashing ([`Plan::canonical`]); the two
+//! carry the same fields. Decimals are text. Unknown fields are refused, so that a plan written
+//! for a newer version is never half understood. Nothing is checked on reading:
+//! [`Plan::validate`] does that, knowing how many members vote.
+
+mod check;
+mod hashing;
+mod presets;
+
+pub use check::PlanError;
+
+use super::Decimal;
+use crate::ids::BlobHash;
+use serde::{Deserialize, Serialize};
+
+/// What is trained and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Rounds after which the run ends: 1 to 2⁴⁰.
+    pub rounds: u64,
+    /// Numerics class members train in, for example `cpu-f32`: 1 to 64 of `a-z 0-9 - _ .`.
+    pub numerics_class: String,
+    /// How text becomes tokens.
+    pub tokenizer: Tokenizer,
+    /// The model's shape.
+    pub model: ModelPlan,
+    /// The local optimizer, and how long it runs in a round.
+    pub inner: InnerPlan,
+    /// The step that applies an aggregate to the parameters.
+    pub outer: OuterPlan,
+    /// What members send, and how updates are aggregated.
+    pub exchange: ExchangePlan,
+    /// How long members wait for each other.
+    pub timing: TimingPlan,
+    /// What is trained on.
+    #[serde(default)]
+    pub data: DataPlan,
+}
+
+/// How text becomes tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tokenizer {
+    /// A token is a byte; the vocabulary has 256.
+    Bytes,
+}
+
+/// The shape of a Llama-style decoder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelPlan {
+    /// Different tokens: 1 to 2²⁰, 256 for bytes.
+    pub vocabulary: u32,
+    /// Width of the residual stream: 1 to 2²⁰.
+    pub d_model: u32,
+    /// Blocks: 1 to 1024.
+    pub layers: u32,
+    /// Attention heads; divides `d_model` into heads of even width.
+    pub heads: u32,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: u32,
+    /// Inner width of the SwiGLU block: 1 to 2²⁰.
+    pub ffn: u32,
+    /// Tokens a window has: 1 to 2²⁰.
+    pub context: u32,
+    /// Whether the head uses the embedding's weights.
+    pub tied: bool,
+    /// Base of the rotary frequencies: 1 to 10⁹, usually 10000.
+    pub rope_base: Decimal,
+    /// Added to a mean square before its root: 10⁻⁹ to 0.1.
+    pub norm_epsilon: Decimal,
+}
+
+/// The local optimizer's kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InnerOptimizer {
+    /// Adam with decoupled weight decay.
+    AdamW,
+}
+
+/// The local optimizer, and how long it runs in a round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InnerPlan {
+    /// The optimizer.
+    pub optimizer: InnerOptimizer,
+    /// Learning rate at its peak: above 0, at most 1.
+    pub lr: Decimal,
+    /// Decay of the first moment: 0 to 0.999999.
+    pub beta1: Decimal,
+    /// Decay of the second moment: 0 to 0.999999.
+    pub beta2: Decimal,
+    /// Added to the root of the second moment: above 0, at most 1.
+    pub epsilon: Decimal,
+    /// Decoupled weight decay: 0 to 1.
+    pub weight_decay: Decimal,
+    /// Largest global norm of a gradient: above 0, at most 10⁶.
+    pub clip_norm: Decimal,
+    /// Inner steps of linear warm-up, at most `total_steps`.
+    pub warmup_steps: u64,
+    /// Inner steps after which the cosine has reached its floor: 1 to 2⁴⁰.
+    pub total_steps: u64,
+    /// The floor, as a share of `lr`: 0 to 1.
+    pub min_lr_ratio: Decimal,
+    /// Sequences a step, over all micro-batches: 1 to 65536.
+    pub batch_sequences: u32,
+    /// Sequences computed at once; divides `batch_sequences`.
+    pub micro_batch: u32,
+    /// Inner steps a round (H): 1 to 10⁶.
+    pub steps: u64,
+    /// Inner steps between snapshots (J): 1 to `steps`.
+    pub segment_steps: u64,
+}
+
+/// The outer optimizer's kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OuterRule {
+    /// Nesterov momentum, as in DiLoCo (arXiv 2311.08105).
+    Nesterov,
+    /// A plain step without momentum, as in SparseLoCo (arXiv 2508.15706).
+    Plain,
+}
+
+/// The step that applies an aggregate to the parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OuterPlan {
+    /// The rule.
+    pub rule: OuterRule,
+    /// Outer learning rate: above 0, at most 10.
+    pub lr: Decimal,
+    /// Momentum of `nesterov`: 0 to 0.999999; 0 for `plain`.
+    #[serde(default)]
+    pub momentum: Decimal,
+}
+
+/// How an update is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CodecKind {
+    /// Every value as it is.
+    #[serde(rename = "f32")]
+    F32,
+    /// One byte a value, one scale a block.
+    #[serde(rename = "int8")]
+    Int8,
+    /// The largest values of each chunk, in two bits (SparseLoCo).
+    #[serde(rename = "topk-2bit")]
+    TopK2Bit,
+}
+
+/// How the updates of a cut become one aggregate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AggregationRule {
+    /// The mean, weighted by tokens.
+    Mean,
+    /// Centered clipping around the previous aggregate.
+    CenteredClip,
+}
+
+/// Which state an update must start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BaseRule {
+    /// The certified state of the round itself.
+    Current,
+}
+
+/// What members send, and how updates are aggregated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangePlan {
+    /// The codec.
+    pub codec: CodecKind,
+    /// Values a chunk of `topk-2bit`: 1 to 4096, since an index has 12 bits.
+    #[serde(default = "default_chunk")]
+    pub chunk: u32,
+    /// Values kept of a chunk by `topk-2bit`: 1 to `chunk`.
+    #[serde(default = "default_keep")]
+    pub keep: u32,
+    /// Share of the residual that is added to the next update (β): above 0, at most 1.
+    /// Without it there is no error feedback.
+    pub error_feedback: Option<Decimal>,
+    /// Missed cuts in a row whose update stays in the residual: 0 to 16.
+    #[serde(default = "default_max_carried")]
+    pub max_carried: u32,
+    /// The aggregation rule.
+    pub rule: AggregationRule,
+    /// Iterations of `centered_clip`: 1 to 16.
+    #[serde(default = "default_clip_iterations")]
+    pub clip_iterations: u32,
+    /// Largest share of one member in the mean: 1/n to 1, where 1 is no cap.
+    #[serde(default = "default_weight_cap")]
+    pub weight_cap: Decimal,
+    /// Largest absolute value in an update: above 0, at most 10⁹.
+    pub max_abs: Decimal,
+    /// Largest Euclidean norm of an update: above 0, at most 9·10⁹.
+    pub max_norm: Decimal,
+    /// Most bytes a payload may have: 1 to 2⁴⁰, and no fewer than the codec needs.
+    pub max_payload_bytes: u64,
+    /// Fewest updates of a cut that closes at the deadline: 1 to the quorum.
+    pub minimum_updates: u32,
+    /// Which state an update must start from.
+    pub base_rule: BaseRule,
+}
+
+/// How long members wait for each other. Local monotonic clocks measure all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimingPlan {
+    /// Bound on the delay of one message (Δ), in milliseconds: 1 to 600000.
+    pub delta_ms: u64,
+    /// Allowance for fetching the payloads of a cut, in milliseconds: 0 to one day.
+    pub fetch_ms: u64,
+    /// Shortest deadline of a round, in milliseconds: 1 to the ceiling.
+    pub deadline_floor_ms: u64,
+    /// Longest deadline of a round, in milliseconds, at most a week.
+    pub deadline_ceiling_ms: u64,
+    /// Median absolute deviations added to the median arrival (k): 0 to 100.
+    #[serde(default = "default_mad_factor")]
+    pub deadline_mad_factor: Decimal,
+    /// Whether members wait for all active members without a deadline.
+    #[serde(default)]
+    pub wait_all: bool,
+    /// Pause before an unanswered message is sent again, in milliseconds: 10 to 600000.
+    pub resend_ms: u64,
+    /// How long holds are gathered before they are sent, in milliseconds: 0 to `delta_ms`.
+    pub hold_batch_ms: u64,
+}
+
+/// Who may see data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataClass {
+    /// Everyone may replay it.
+    Public,
+    /// Served to members only, by hash, under the owner's licence.
+    Shared,
+    /// Never leaves its owner's site.
+    Sovereign,
+}
+
+/// One set of data that the run trains on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataManifest {
+    /// Name of the member that trains on it; absent where any member may.
+    pub member: Option<String>,
+    /// BLAKE3 of the manifest file.
+    pub hash: BlobHash,
+    /// Who may see the data.
+    pub class: DataClass,
+}
+
+/// What is trained on and evaluated on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataPlan {
+    /// BLAKE3 of the held-out bytes that all members evaluate on; absent where there are none.
+    pub holdout: Option<BlobHash>,
+    /// Held-out bytes: 0 without `holdout`, else more than one window, at most 2³².
+    #[serde(default)]
+    pub holdout_bytes: u64,
+    /// The declared data, at most 4096 entries; empty where sites do not declare theirs.
+    #[serde(default)]
+    pub manifests: Vec<DataManifest>,
+}
+
+impl ModelPlan {
+    /// Parameters of this shape; `u64::MAX` for a shape beyond every limit.
+    ///
+    /// Embedding V·d, each block 2·d·(d + kv) + 3·d·ffn + 2·d, the last norm d, a head V·d
+    /// of its own unless tied.
+    pub fn parameters(&self) -> u64 {
+        let d = u128::from(self.d_model);
+        let head_width = d / u128::from(self.heads.max(1));
+        let kv = head_width * u128::from(self.kv_heads);
+        let block = 2 * d * (d + kv) + 3 * d * u128::from(self.ffn) + 2 * d;
+        let heads = if self.tied { 1 } else { 2 };
+        let all = heads * u128::from(self.vocabulary) * d + u128::from(self.layers) * block + d;
+        u64::try_from(all).unwrap_or(u64::MAX)
+    }
+}
+
+impl Plan {
+    /// Tokens one member trains on in a full round: H · batch · context.
+    pub fn tokens_per_round(&self) -> u64 {
+        self.inner
+            .steps
+            .saturating_mul(u64::from(self.inner.batch_sequences))
+            .saturating_mul(u64::from(self.model.context))
+    }
+
+    /// Bytes of one member's update without compression: four a parameter.
+    pub fn dense_bytes(&self) -> u64 {
+        self.model.parameters().saturating_mul(4)
+    }
+
+    /// The fewest bytes a payload of this plan has, its framing not counted.
+    ///
+    /// `f32` 4 a parameter, `int8` 1, `topk-2bit` 14 bits for each kept value.
+    pub fn least_payload_bytes(&self) -> u64 {
+        let parameters = u128::from(self.model.parameters());
+        let (chunk, keep) = (self.exchange.chunk.max(1), self.exchange.keep);
+        let bytes = match self.exchange.codec {
+            CodecKind::F32 => 4 * parameters,
+            CodecKind::Int8 => parameters,
+            CodecKind::TopK2Bit => parameters * u128::from(keep) * 14 / u128::from(chunk) / 8,
+        };
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+}
+
+fn default_chunk() -> u32 {
+    4096
+}
+
+fn default_keep() -> u32 {
+    64
+}
+
+fn default_max_carried() -> u32 {
+    1
+}
+
+fn default_clip_iterations() -> u32 {
+    3
+}
+
+fn default_weight_cap() -> Decimal {
+    Decimal::ONE
+}
+
+fn default_mad_factor() -> Decimal {
+    Decimal::from_billionths(3_000_000_000)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,419 @@
+//! The rules a plan must obey before anybody signs it.
+//!
+//! Every number has a documented range, because each becomes a size, a duration or a factor on
+//! every member's machine.
+
+use super::{
+    DataPlan, ExchangePlan, InnerPlan, ModelPlan, OuterPlan, OuterRule, Plan, TimingPlan, Tokenizer,
+};
+use crate::{charter::Decimal, layout::MAX_PARAMETERS};
+
+const MAX_WIDTH: u64 = 1 << 20;
+const MAX_STEPS: u64 = 1 << 40;
+const DAY_MS: u64 = 86_400_000;
+const MAX_MANIFESTS: usize = 4096;
+const MAX_CLASS_BYTES: usize = 64;
+
+/// Which rule a plan breaks. Fields are named as in the file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A whole number is out of its range.
+    #[error("plan.{field}: expected {low} to {high}, found {found}: change it")]
+    Whole {
+        /// The field.
+        field: &'static str,
+        /// Least value allowed.
+        low: u64,
+        /// Largest value allowed.
+        high: u64,
+        /// The value found.
+        found: u64,
+    },
+    /// A decimal is out of its range.
+    #[error("plan.{field}: expected \"{low}\" to \"{high}\", found \"{found}\": change it")]
+    Decimal {
+        /// The field.
+        field: &'static str,
+        /// Least value allowed.
+        low: Decimal,
+        /// Largest value allowed.
+        high: Decimal,
+        /// The value found.
+        found: Decimal,
+    },
+    /// One number must divide another.
+    #[error(
+        "plan.{field}: expected a multiple of {divisor_field} ({divisor}), found {found}: \
+         change one of the two"
+    )]
+    Multiple {
+        /// The field that must be a multiple.
+        field: &'static str,
+        /// Its value.
+        found: u32,
+        /// The field that must divide it.
+        divisor_field: &'static str,
+        /// Its value.
+        divisor: u32,
+    },
+    /// The width of a head is odd.
+    #[error(
+        "plan.model: d_model / heads gives heads of width {found}, expected an even width for \
+         rotary positions: change d_model or heads"
+    )]
+    OddHead {
+        /// The width found.
+        found: u32,
+    },
+    /// The model is too large.
+    #[error(
+        "plan.model: {found} parameters, expected at most {limit}: shrink d_model, ffn, layers \
+         or vocabulary"
+    )]
+    Parameters {
+        /// Parameters found.
+        found: u64,
+        /// Parameters allowed.
+        limit: u64,
+    },
+    /// Bytes need a vocabulary of 256.
+    #[error(
+        "plan.model.vocabulary: expected 256 for tokenizer = \"bytes\", found {found}: set it to \
+         256"
+    )]
+    Vocabulary {
+        /// The vocabulary found.
+        found: u32,
+    },
+    /// The numerics class is no name.
+    #[error(
+        "plan.numerics_class: expected 1 to 64 characters of a-z 0-9 - _ ., found {found:?}: \
+         take the name that `archipel numerics` prints"
+    )]
+    NumericsClass {
+        /// The text found, cut after 64 characters.
+        found: String,
+    },
+    /// The plain outer rule has no momentum.
+    #[error(
+        "plan.outer.momentum: rule = \"plain\" uses none, found \"{found}\": set it to \"0\", or \
+         take rule = \"nesterov\""
+    )]
+    PlainMomentum {
+        /// The momentum found.
+        found: Decimal,
+    },
+    /// Nobody may have so small a share.
+    #[error(
+        "plan.exchange.weight_cap: expected at least 1/{voters}, since {voters} shares add up to \
+         1, found \"{found}\": raise it"
+    )]
+    WeightCap {
+        /// Voting members.
+        voters: usize,
+        /// The cap found.
+        found: Decimal,
+    },
+    /// The limit of a payload is below what the codec makes.
+    #[error(
+        "plan.exchange.max_payload_bytes: this model and codec need at least {needed} bytes, \
+         found {found}: raise it, or take a smaller codec"
+    )]
+    Payload {
+        /// Fewest bytes of a payload.
+        needed: u64,
+        /// The limit found.
+        found: u64,
+    },
+    /// A cut would need more updates than a quorum.
+    #[error(
+        "plan.exchange.minimum_updates: expected 1 to the quorum ({quorum} of {voters} voting \
+         members), found {found}: lower it, or a round could wait for ever"
+    )]
+    MinimumUpdates {
+        /// The quorum.
+        quorum: usize,
+        /// Voting members.
+        voters: usize,
+        /// The minimum found.
+        found: u32,
+    },
+    /// More manifests than are allowed.
+    #[error("plan.data.manifests: expected at most {limit}, found {found}: merge some")]
+    Manifests {
+        /// Manifests allowed.
+        limit: usize,
+        /// Manifests found.
+        found: usize,
+    },
+    /// One manifest is listed twice for one member.
+    #[error("plan.data.manifests: entry {index} repeats an earlier one: remove it")]
+    RepeatedManifest {
+        /// Position in the list, from 0.
+        index: usize,
+    },
+    /// A length without held-out bytes, or the reverse.
+    #[error(
+        "plan.data: holdout and holdout_bytes come together, found holdout {} and holdout_bytes \
+         = {bytes}: give both, or neither",
+        if *.present { "present" } else { "absent" }
+    )]
+    Holdout {
+        /// Whether there is a hash.
+        present: bool,
+        /// The length found.
+        bytes: u64,
+    },
+}
+
+impl Plan {
+    /// Checks every rule, for a federation of `voters` voting members of whom `quorum` decide.
+    ///
+    /// # Errors
+    /// The first rule that the plan breaks, in the order of the file.
+    pub fn validate(&self, voters: usize, quorum: usize) -> Result<(), PlanError> {
+        whole("rounds", self.rounds, 1, MAX_STEPS)?;
+        numerics_class(&self.numerics_class)?;
+        model(&self.model)?;
+        match self.tokenizer {
+            Tokenizer::Bytes if self.model.vocabulary != 256 => {
+                return Err(PlanError::Vocabulary {
+                    found: self.model.vocabulary,
+                });
+            }
+            Tokenizer::Bytes => {}
+        }
+        inner(&self.inner)?;
+        outer(&self.outer)?;
+        exchange(&self.exchange, voters, quorum)?;
+        let (needed, found) = (self.least_payload_bytes(), self.exchange.max_payload_bytes);
+        if found < needed {
+            return Err(PlanError::Payload { needed, found });
+        }
+        timing(&self.timing)?;
+        data(&self.data, self.model.context)
+    }
+}
+
+fn numerics_class(class: &str) -> Result<(), PlanError> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    if class.is_empty() || class.len() > MAX_CLASS_BYTES || !class.chars().all(allowed) {
+        let found = class.chars().take(MAX_CLASS_BYTES).collect();
+        return Err(PlanError::NumericsClass { found });
+    }
+    Ok(())
+}
+
+fn model(plan: &ModelPlan) -> Result<(), PlanError> {
+    whole("model.vocabulary", plan.vocabulary, 1, MAX_WIDTH)?;
+    whole("model.d_model", plan.d_model, 1, MAX_WIDTH)?;
+    whole("model.layers", plan.layers, 1, 1024u32)?;
+    whole("model.heads", plan.heads, 1, MAX_WIDTH)?;
+    whole("model.kv_heads", plan.kv_heads, 1, MAX_WIDTH)?;
+    whole("model.ffn", plan.ffn, 1, MAX_WIDTH)?;
+    whole("model.context", plan.context, 1, MAX_WIDTH)?;
+    multiple("model.d_model", plan.d_model, "model.heads", plan.heads)?;
+    multiple("model.heads", plan.heads, "model.kv_heads", plan.kv_heads)?;
+    let width = plan.d_model / plan.heads;
+    if !width.is_multiple_of(2) {
+        return Err(PlanError::OddHead { found: width });
+    }
+    decimal(
+        "model.rope_base",
+        plan.rope_base,
+        (BILLION, 1_000_000_000 * BILLION),
+    )?;
+    decimal("model.norm_epsilon", plan.norm_epsilon, (1, BILLION / 10))?;
+    let found = plan.parameters();
+    if found > MAX_PARAMETERS {
+        return Err(PlanError::Parameters {
+            found,
+            limit: MAX_PARAMETERS,
+        });
+    }
+    Ok(())
+}
+
+fn inner(plan: &InnerPlan) -> Result<(), PlanError> {
+    decimal("inner.lr", plan.lr, (1, BILLION))?;
+    decimal("inner.beta1", plan.beta1, (0, BELOW_ONE))?;
+    decimal("inner.beta2", plan.beta2, (0, BELOW_ONE))?;
+    decimal("inner.epsilon", plan.epsilon, (1, BILLION))?;
+    decimal("inner.weight_decay", plan.weight_decay, (0, BILLION))?;
+    decimal("inner.clip_norm", plan.clip_norm, (1, 1_000_000 * BILLION))?;
+    whole("inner.total_steps", plan.total_steps, 1, MAX_STEPS)?;
+    whole("inner.warmup_steps", plan.warmup_steps, 0, plan.total_steps)?;
+    decimal("inner.min_lr_ratio", plan.min_lr_ratio, (0, BILLION))?;
+    whole("inner.batch_sequences", plan.batch_sequences, 1, 65_536u32)?;
+    whole(
+        "inner.micro_batch",
+        plan.micro_batch,
+        1,
+        plan.batch_sequences,
+    )?;
+    let (batch, micro) = (plan.batch_sequences, plan.micro_batch);
+    multiple("inner.batch_sequences", batch, "inner.micro_batch", micro)?;
+    whole("inner.steps", plan.steps, 1, 1_000_000u32)?;
+    whole("inner.segment_steps", plan.segment_steps, 1, plan.steps)
+}
+
+fn outer(plan: &OuterPlan) -> Result<(), PlanError> {
+    decimal("outer.lr", plan.lr, (1, 10 * BILLION))?;
+    decimal("outer.momentum", plan.momentum, (0, BELOW_ONE))?;
+    if plan.rule == OuterRule::Plain && plan.momentum != Decimal::ZERO {
+        return Err(PlanError::PlainMomentum {
+            found: plan.momentum,
+        });
+    }
+    Ok(())
+}
+
+fn exchange(plan: &ExchangePlan, voters: usize, quorum: usize) -> Result<(), PlanError> {
+    whole("exchange.chunk", plan.chunk, 1, 4096u32)?;
+    whole("exchange.keep", plan.keep, 1, plan.chunk)?;
+    if let Some(beta) = plan.error_feedback {
+        decimal("exchange.error_feedback", beta, (1, BILLION))?;
+    }
+    whole("exchange.max_carried", plan.max_carried, 0, 16u32)?;
+    whole("exchange.clip_iterations", plan.clip_iterations, 1, 16u32)?;
+    decimal("exchange.weight_cap", plan.weight_cap, (1, BILLION))?;
+    let shares = i128::from(plan.weight_cap.billionths()) * voters.max(1) as i128;
+    if shares < i128::from(BILLION) {
+        return Err(PlanError::WeightCap {
+            voters,
+            found: plan.weight_cap,
+        });
+    }
+    decimal(
+        "exchange.max_abs",
+        plan.max_abs,
+        (1, 1_000_000_000 * BILLION),
+    )?;
+    decimal(
+        "exchange.max_norm",
+        plan.max_norm,
+        (1, 9_000_000_000 * BILLION),
+    )?;
+    whole(
+        "exchange.max_payload_bytes",
+        plan.max_payload_bytes,
+        1,
+        MAX_STEPS,
+    )?;
+    let found = plan.minimum_updates;
+    if found == 0 || found as usize > quorum {
+        return Err(PlanError::MinimumUpdates {
+            quorum,
+            voters,
+            found,
+        });
+    }
+    Ok(())
+}
+
+fn timing(plan: &TimingPlan) -> Result<(), PlanError> {
+    whole("timing.delta_ms", plan.delta_ms, 1, 600_000u32)?;
+    whole("timing.fetch_ms", plan.fetch_ms, 0, DAY_MS)?;
+    whole(
+        "timing.deadline_ceiling_ms",
+        plan.deadline_ceiling_ms,
+        1,
+        7 * DAY_MS,
+    )?;
+    whole(
+        "timing.deadline_floor_ms",
+        plan.deadline_floor_ms,
+        1,
+        plan.deadline_ceiling_ms,
+    )?;
+    decimal(
+        "timing.deadline_mad_factor",
+        plan.deadline_mad_factor,
+        (0, 100 * BILLION),
+    )?;
+    whole("timing.resend_ms", plan.resend_ms, 10, 600_000u32)?;
+    whole("timing.hold_batch_ms", plan.hold_batch_ms, 0, plan.delta_ms)
+}
+
+fn data(plan: &DataPlan, context: u32) -> Result<(), PlanError> {
+    let (present, bytes) = (plan.holdout.is_some(), plan.holdout_bytes);
+    if present != (bytes > 0) {
+        return Err(PlanError::Holdout { present, bytes });
+    }
+    if present {
+        whole(
+            "data.holdout_bytes",
+            bytes,
+            u64::from(context) + 1,
+            1u64 << 32,
+        )?;
+    }
+    let found = plan.manifests.len();
+    if found > MAX_MANIFESTS {
+        return Err(PlanError::Manifests {
+            limit: MAX_MANIFESTS,
+            found,
+        });
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for (index, manifest) in plan.manifests.iter().enumerate() {
+        if !seen.insert((&manifest.member, manifest.hash)) {
+            return Err(PlanError::RepeatedManifest { index });
+        }
+    }
+    Ok(())
+}
+
+/// Billionths in one.
+const BILLION: i64 = 1_000_000_000;
+/// The largest factor that is still below one as an `f32`, rounded down: 0.999999.
+const BELOW_ONE: i64 = 999_999_000;
+
+fn whole(
+    field: &'static str,
+    found: impl Into<u64>,
+    low: u64,
+    high: impl Into<u64>,
+) -> Result<(), PlanError> {
+    let (found, high) = (found.into(), high.into());
+    if (low..=high).contains(&found) {
+        return Ok(());
+    }
+    Err(PlanError::Whole {
+        field,
+        low,
+        high,
+        found,
+    })
+}
+
+fn decimal(field: &'static str, found: Decimal, range: (i64, i64)) -> Result<(), PlanError> {
+    let low = Decimal::from_billionths(range.0);
+    let high = Decimal::from_billionths(range.1);
+    if (low..=high).contains(&found) {
+        return Ok(());
+    }
+    Err(PlanError::Decimal {
+        field,
+        low,
+        high,
+        found,
+    })
+}
+
+fn multiple(
+    field: &'static str,
+    found: u32,
+    divisor_field: &'static str,
+    divisor: u32,
+) -> Result<(), PlanError> {
+    if found.is_multiple_of(divisor) {
+        return Ok(());
+    }
+    Err(PlanError::Multiple {
+        field,
+        found,
+        divisor_field,
+        divisor,
+    })
+}

@@ -1,0 +1,298 @@
+//! Each rule of a plan, and the refusal it gives.
+
+use super::*;
+
+fn whole() -> Plan {
+    let mut plan = Plan::demo();
+    plan.data = DataPlan {
+        holdout: Some(BlobHash([7; 32])),
+        holdout_bytes: 65_536,
+        manifests: vec![
+            DataManifest {
+                member: Some("a".to_owned()),
+                hash: BlobHash([8; 32]),
+                class: DataClass::Shared,
+            },
+            DataManifest {
+                member: None,
+                hash: BlobHash([8; 32]),
+                class: DataClass::Public,
+            },
+        ],
+    };
+    plan
+}
+
+fn decimal(text: &str) -> Decimal {
+    text.parse().expect("a decimal")
+}
+
+#[test]
+fn presets_are_valid_for_one_member_and_for_many() {
+    for name in Plan::PRESETS {
+        let plan = Plan::preset(name).expect("the list names what exists");
+        for voters in [1, 2, 4, 16] {
+            assert_eq!(plan.validate(voters, voters), Ok(()), "{name}");
+        }
+    }
+    assert_eq!(Plan::preset("giga"), None);
+}
+
+#[test]
+fn each_broken_rule_is_named() {
+    type Change = fn(&mut Plan);
+    let cases: &[(Change, &str)] = &[
+        (|p| p.rounds = 0, "plan.rounds: expected 1 to"),
+        (|p| p.rounds = u64::MAX, "plan.rounds: expected 1 to"),
+        (
+            |p| p.numerics_class = "CPU f32".to_owned(),
+            "plan.numerics_class",
+        ),
+        (|p| p.numerics_class = "x".repeat(65), "plan.numerics_class"),
+        (
+            |p| p.model.vocabulary = 512,
+            "plan.model.vocabulary: expected 256",
+        ),
+        (
+            |p| p.model.layers = 0,
+            "plan.model.layers: expected 1 to 1024, found 0",
+        ),
+        (
+            |p| p.model.layers = 1025,
+            "plan.model.layers: expected 1 to 1024, found 1025",
+        ),
+        (
+            |p| p.model.heads = 5,
+            "plan.model.d_model: expected a multiple of model.heads (5)",
+        ),
+        (
+            |p| p.model.kv_heads = 3,
+            "plan.model.heads: expected a multiple of model.kv_heads",
+        ),
+        (
+            |p| (p.model.heads, p.model.kv_heads) = (64, 64),
+            "heads of width 1, expected an even",
+        ),
+        (
+            |p| p.model.rope_base = Decimal::ZERO,
+            "plan.model.rope_base: expected \"1\" to",
+        ),
+        (
+            |p| p.model.norm_epsilon = Decimal::ZERO,
+            "plan.model.norm_epsilon",
+        ),
+        (
+            |p| (p.model.d_model, p.model.layers) = (1 << 20, 1024),
+            "parameters, expected at most",
+        ),
+        (|p| p.inner.lr = Decimal::ZERO, "plan.inner.lr"),
+        (
+            |p| p.inner.beta1 = Decimal::ONE,
+            "plan.inner.beta1: expected \"0\" to \"0.999999\"",
+        ),
+        (|p| p.inner.beta2 = decimal("-0.1"), "plan.inner.beta2"),
+        (|p| p.inner.epsilon = Decimal::ZERO, "plan.inner.epsilon"),
+        (
+            |p| p.inner.weight_decay = decimal("1.1"),
+            "plan.inner.weight_decay",
+        ),
+        (
+            |p| p.inner.clip_norm = Decimal::ZERO,
+            "plan.inner.clip_norm",
+        ),
+        (|p| p.inner.total_steps = 0, "plan.inner.total_steps"),
+        (
+            |p| p.inner.warmup_steps = 601,
+            "plan.inner.warmup_steps: expected 0 to 600, found 601",
+        ),
+        (
+            |p| p.inner.min_lr_ratio = decimal("1.1"),
+            "plan.inner.min_lr_ratio",
+        ),
+        (
+            |p| p.inner.batch_sequences = 0,
+            "plan.inner.batch_sequences",
+        ),
+        (
+            |p| p.inner.micro_batch = 17,
+            "plan.inner.micro_batch: expected 1 to 16, found 17",
+        ),
+        (
+            |p| p.inner.micro_batch = 5,
+            "a multiple of inner.micro_batch (5), found 16",
+        ),
+        (|p| p.inner.steps = 0, "plan.inner.steps"),
+        (
+            |p| p.inner.segment_steps = 31,
+            "plan.inner.segment_steps: expected 1 to 30, found 31",
+        ),
+        (|p| p.outer.lr = Decimal::ZERO, "plan.outer.lr"),
+        (
+            |p| p.outer.momentum = Decimal::ONE,
+            "plan.outer.momentum: expected \"0\"",
+        ),
+        (
+            |p| p.outer.momentum = decimal("0.9"),
+            "plan.outer.momentum: rule = \"plain\"",
+        ),
+        (
+            |p| p.exchange.chunk = 4097,
+            "plan.exchange.chunk: expected 1 to 4096",
+        ),
+        (
+            |p| p.exchange.keep = 4097,
+            "plan.exchange.keep: expected 1 to 4096",
+        ),
+        (
+            |p| p.exchange.error_feedback = Some(Decimal::ZERO),
+            "plan.exchange.error_feedback",
+        ),
+        (|p| p.exchange.max_carried = 17, "plan.exchange.max_carried"),
+        (
+            |p| p.exchange.clip_iterations = 0,
+            "plan.exchange.clip_iterations",
+        ),
+        (
+            |p| p.exchange.weight_cap = decimal("0.2"),
+            "plan.exchange.weight_cap: expected at least 1/4",
+        ),
+        (
+            |p| p.exchange.weight_cap = decimal("1.1"),
+            "plan.exchange.weight_cap: expected",
+        ),
+        (
+            |p| p.exchange.max_abs = Decimal::ZERO,
+            "plan.exchange.max_abs",
+        ),
+        (
+            |p| p.exchange.max_norm = Decimal::ZERO,
+            "plan.exchange.max_norm",
+        ),
+        (
+            |p| p.exchange.max_payload_bytes = 100,
+            "plan.exchange.max_payload_bytes: this model",
+        ),
+        (
+            |p| p.exchange.minimum_updates = 0,
+            "plan.exchange.minimum_updates",
+        ),
+        (
+            |p| p.exchange.minimum_updates = 4,
+            "expected 1 to the quorum (3 of 4 voting members)",
+        ),
+        (|p| p.timing.delta_ms = 0, "plan.timing.delta_ms"),
+        (|p| p.timing.fetch_ms = u64::MAX, "plan.timing.fetch_ms"),
+        (
+            |p| p.timing.deadline_ceiling_ms = u64::MAX,
+            "plan.timing.deadline_ceiling_ms",
+        ),
+        (
+            |p| p.timing.deadline_floor_ms = 60_001,
+            "plan.timing.deadline_floor_ms",
+        ),
+        (
+            |p| p.timing.deadline_mad_factor = decimal("-1"),
+            "plan.timing.deadline_mad_factor",
+        ),
+        (|p| p.timing.resend_ms = 9, "plan.timing.resend_ms"),
+        (
+            |p| p.timing.hold_batch_ms = 501,
+            "plan.timing.hold_batch_ms",
+        ),
+        (
+            |p| p.data.holdout = None,
+            "found holdout absent and holdout_bytes = 65536",
+        ),
+        (
+            |p| p.data.holdout_bytes = 0,
+            "found holdout present and holdout_bytes = 0",
+        ),
+        (
+            |p| p.data.holdout_bytes = 64,
+            "plan.data.holdout_bytes: expected 65 to",
+        ),
+        (
+            |p| p.data.manifests[0].member = None,
+            "plan.data.manifests: entry 1 repeats",
+        ),
+        (
+            |p| p.data.manifests = vec![p.data.manifests[0].clone(); 4097],
+            "expected at most 4096",
+        ),
+    ];
+    assert_eq!(whole().validate(4, 3), Ok(()));
+    for (change, expected) in cases {
+        let mut plan = whole();
+        change(&mut plan);
+        let message = plan.validate(4, 3).expect_err(expected).to_string();
+        assert!(
+            message.contains(expected),
+            "expected {expected:?} in {message:?}"
+        );
+    }
+}
+
+#[test]
+fn a_plan_survives_its_file() {
+    let text = toml::to_string(&whole()).expect("a plan has a TOML form");
+    assert_eq!(toml::from_str(&text), Ok(whole()));
+    let misspelt = text.replace("d_model", "d_modle");
+    let error = toml::from_str::<Plan>(&misspelt)
+        .expect_err("an unknown field")
+        .to_string();
+    assert!(error.contains("d_modle"), "{error}");
+}
+
+#[test]
+fn a_plan_survives_the_wire_encoding() {
+    let bytes = crate::encoding::encode(&whole());
+    assert_eq!(
+        crate::encoding::decode::<Plan>(&bytes, bytes.len()),
+        Ok(whole())
+    );
+}
+
+#[test]
+fn defaults_stand_for_what_may_be_left_out() {
+    let text = toml::to_string(&Plan::nano()).expect("a plan has a TOML form");
+    let optional = [
+        "chunk",
+        "keep",
+        "max_carried",
+        "clip_iterations",
+        "weight_cap",
+        "deadline_mad_factor",
+        "wait_all",
+        "holdout_bytes",
+        "manifests",
+    ];
+    let shortened: Vec<&str> = text
+        .lines()
+        .filter(|line| {
+            !optional
+                .iter()
+                .any(|field| line.starts_with(&format!("{field} =")))
+        })
+        .collect();
+    assert_eq!(shortened.len() + optional.len(), text.lines().count());
+    assert_eq!(toml::from_str(&shortened.join("\n")), Ok(Plan::nano()));
+}
+
+#[test]
+fn parameters_follow_the_formula() {
+    let model = Plan::nano().model;
+    let block = 4 * 64 * 64 + 3 * 64 * 176 + 2 * 64;
+    assert_eq!(model.parameters(), 2 * 256 * 64 + 2 * block + 64);
+    let tied = ModelPlan {
+        tied: true,
+        ..model
+    };
+    assert_eq!(tied.parameters(), 256 * 64 + 2 * block + 64);
+    let huge = ModelPlan {
+        vocabulary: u32::MAX,
+        d_model: u32::MAX,
+        layers: u32::MAX,
+        ..tied
+    };
+    assert_eq!(huge.parameters(), u64::MAX);
+}
