@@ -8,6 +8,7 @@
 mod check;
 mod hashing;
 mod presets;
+mod settings;
 
 pub use check::PlanError;
 
@@ -177,7 +178,7 @@ pub enum BaseRule {
 pub struct ExchangePlan {
     /// The codec.
     pub codec: CodecKind,
-    /// Values a chunk of `topk-2bit`: 1 to 4096, since an index has 12 bits.
+    /// Values a chunk of `topk-2bit`: a power of four from 16 to 65536.
     #[serde(default = "default_chunk")]
     pub chunk: u32,
     /// Values kept of a chunk by `topk-2bit`: 1 to `chunk`.
@@ -301,18 +302,29 @@ impl Plan {
         self.model.parameters().saturating_mul(4)
     }
 
-    /// The fewest bytes a payload of this plan has, its framing not counted.
+    /// Bytes of a payload that keeps all it may, its framing not counted.
+    pub fn payload_bytes(&self) -> u64 {
+        self.exchange.payload_bytes(self.model.parameters())
+    }
+}
+
+impl ExchangePlan {
+    /// Bytes of a payload of so many parameters that keeps all it may, its framing not counted.
     ///
-    /// `f32` 4 a parameter, `int8` 1, `topk-2bit` 14 bits for each kept value.
-    pub fn least_payload_bytes(&self) -> u64 {
-        let parameters = u128::from(self.model.parameters());
-        let (chunk, keep) = (self.exchange.chunk.max(1), self.exchange.keep);
-        let bytes = match self.exchange.codec {
-            CodecKind::F32 => 4 * parameters,
-            CodecKind::Int8 => parameters,
-            CodecKind::TopK2Bit => parameters * u128::from(keep) * 14 / u128::from(chunk) / 8,
+    /// `f32` 4 a parameter; `int8` 1, and 4 for each 256; `topk-2bit` log₂ chunk + 2 bits for
+    /// each kept value.
+    pub fn payload_bytes(&self, parameters: u64) -> u64 {
+        let parameters = u128::from(parameters);
+        let chunk = self.chunk.max(1);
+        let bits = match self.codec {
+            CodecKind::F32 => 32 * parameters,
+            CodecKind::Int8 => 8 * parameters + 32 * parameters / 256,
+            CodecKind::TopK2Bit => {
+                let each = u128::from(chunk.ilog2() + 2);
+                parameters * u128::from(self.keep) * each / u128::from(chunk)
+            }
         };
-        u64::try_from(bytes).unwrap_or(u64::MAX)
+        u64::try_from(bits / 8).unwrap_or(u64::MAX)
     }
 }
 

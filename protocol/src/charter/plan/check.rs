@@ -114,13 +114,22 @@ pub enum PlanError {
         /// The cap found.
         found: Decimal,
     },
+    /// A chunk has no square shape.
+    #[error(
+        "plan.exchange.chunk: expected a power of four from 16 to 65536, found {found}: take \
+         4096, or the one nearest to yours"
+    )]
+    Chunk {
+        /// The size found.
+        found: u32,
+    },
     /// The limit of a payload is below what the codec makes.
     #[error(
         "plan.exchange.max_payload_bytes: this model and codec need at least {needed} bytes, \
          found {found}: raise it, or take a smaller codec"
     )]
     Payload {
-        /// Fewest bytes of a payload.
+        /// Bytes of a payload that keeps all it may.
         needed: u64,
         /// The limit found.
         found: u64,
@@ -186,7 +195,7 @@ impl Plan {
         inner(&self.inner)?;
         outer(&self.outer)?;
         exchange(&self.exchange, voters, quorum)?;
-        let (needed, found) = (self.least_payload_bytes(), self.exchange.max_payload_bytes);
+        let (needed, found) = (self.payload_bytes(), self.exchange.max_payload_bytes);
         if found < needed {
             return Err(PlanError::Payload { needed, found });
         }
@@ -269,7 +278,11 @@ fn outer(plan: &OuterPlan) -> Result<(), PlanError> {
 }
 
 fn exchange(plan: &ExchangePlan, voters: usize, quorum: usize) -> Result<(), PlanError> {
-    whole("exchange.chunk", plan.chunk, 1, 4096u32)?;
+    let found = plan.chunk;
+    let power_of_four = found.is_power_of_two() && found.trailing_zeros().is_multiple_of(2);
+    if !power_of_four || !(16..=65_536).contains(&found) {
+        return Err(PlanError::Chunk { found });
+    }
     whole("exchange.keep", plan.keep, 1, plan.chunk)?;
     if let Some(beta) = plan.error_feedback {
         decimal("exchange.error_feedback", beta, (1, BILLION))?;

@@ -136,8 +136,13 @@ fn each_broken_rule_is_named() {
             "plan.outer.momentum: rule = \"plain\"",
         ),
         (
-            |p| p.exchange.chunk = 4097,
-            "plan.exchange.chunk: expected 1 to 4096",
+            |p| p.exchange.chunk = 2048,
+            "expected a power of four from 16 to 65536, found 2048",
+        ),
+        (|p| p.exchange.chunk = 4, "expected a power of four"),
+        (
+            |p| p.exchange.chunk = 1 << 18,
+            "from 16 to 65536, found 262144",
         ),
         (
             |p| p.exchange.keep = 4097,

@@ -1,0 +1,149 @@
+//! A plan's text turned into the settings that the codec, the rules and the outer step take.
+//!
+//! Everything that [`Plan::validate`] accepts is accepted there as well.
+
+use super::{AggregationRule, CodecKind, OuterRule, Plan};
+use crate::codec::{Codec, Limits};
+use crate::outer::Outer;
+use crate::rule::{Caps, Rule};
+
+impl Plan {
+    /// The codec of every payload.
+    pub fn codec(&self) -> Codec {
+        let (chunk, keep) = (self.exchange.chunk, self.exchange.keep);
+        match self.exchange.codec {
+            CodecKind::F32 => Codec::F32,
+            CodecKind::Int8 => Codec::Int8,
+            CodecKind::TopK2Bit => Codec::TopK2Bit { chunk, keep },
+        }
+    }
+
+    /// What a decoded update is held against.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_abs: self.exchange.max_abs.to_f32(),
+            max_norm: f64::from(self.exchange.max_norm.to_f32()),
+            max_payload_bytes: self.exchange.max_payload_bytes,
+        }
+    }
+
+    /// The share of the residual added to the next update; `None` is no error feedback.
+    pub fn feedback(&self) -> Option<f32> {
+        self.exchange.error_feedback.map(|beta| beta.to_f32())
+    }
+
+    /// The aggregation rule.
+    ///
+    /// # Panics
+    /// Where more than 255 clipping iterations are asked for, which [`Self::validate`] refuses.
+    pub fn aggregation(&self) -> Rule {
+        match self.exchange.rule {
+            AggregationRule::Mean => Rule::Mean,
+            AggregationRule::CenteredClip => Rule::CenteredClip {
+                iterations: u8::try_from(self.exchange.clip_iterations)
+                    .expect("a valid plan has at most 16 iterations"),
+            },
+        }
+    }
+
+    /// What a member may weigh in the mean.
+    ///
+    /// # Panics
+    /// Where the cap is negative, which [`Self::validate`] refuses.
+    pub fn caps(&self) -> Caps {
+        let share = self.exchange.weight_cap.billionths();
+        let max_share_billionths = u64::try_from(share).expect("a valid cap is above 0");
+        Caps {
+            max_share_billionths,
+        }
+    }
+
+    /// How the aggregate moves the parameters.
+    pub fn outer_step(&self) -> Outer {
+        let lr = self.outer.lr.to_f32();
+        match self.outer.rule {
+            OuterRule::Nesterov => Outer::Nesterov {
+                lr,
+                momentum: self.outer.momentum.to_f32(),
+            },
+            OuterRule::Plain => Outer::Plain { lr },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::charter::Decimal;
+    use crate::layout::{Layout, TensorSpec};
+
+    /// Plans at the ends of what is valid.
+    fn extremes() -> Vec<Plan> {
+        let tiny = Decimal::from_billionths(1);
+        let mut low = Plan::demo();
+        (low.exchange.chunk, low.exchange.keep) = (16, 1);
+        (low.exchange.max_abs, low.exchange.max_norm) = (tiny, tiny);
+        (low.outer.lr, low.exchange.error_feedback) = (tiny, Some(tiny));
+        let mut high = Plan::nano();
+        high.outer.momentum = Decimal::from_billionths(999_999_000);
+        high.exchange.rule = AggregationRule::CenteredClip;
+        high.exchange.clip_iterations = 16;
+        (high.exchange.chunk, high.exchange.keep) = (65_536, 65_536);
+        high.exchange.weight_cap = Decimal::from_billionths(250_000_000);
+        vec![Plan::nano(), Plan::demo(), low, high]
+    }
+
+    #[test]
+    fn what_a_valid_plan_says_is_accepted_where_it_is_used() {
+        let spec = TensorSpec {
+            name: "w".to_owned(),
+            shape: vec![64, 128],
+        };
+        let layout = Layout::new(vec![spec]).expect("one tensor is a layout");
+        for plan in extremes() {
+            assert_eq!(plan.validate(4, 3), Ok(()));
+            assert_eq!(plan.codec().check(&layout), Ok(()));
+            assert_eq!(plan.aggregation().check(), Ok(()));
+            assert_eq!(plan.outer_step().check_settings(), Ok(()));
+            let limits = plan.limits();
+            assert!(limits.max_abs > 0.0 && limits.max_norm > 0.0 && limits.max_norm.is_finite());
+            assert!((1..=1_000_000_000).contains(&plan.caps().max_share_billionths));
+            assert!(plan.feedback().is_none_or(|beta| beta > 0.0 && beta <= 1.0));
+        }
+    }
+
+    #[test]
+    fn settings_carry_the_plans_numbers() {
+        let plan = Plan::demo();
+        assert_eq!(plan.codec(), Codec::TOP_K);
+        assert_eq!(plan.outer_step(), Outer::Plain { lr: 1.0 });
+        assert_eq!(plan.feedback(), Some(0.95));
+        assert_eq!(
+            Plan::nano().outer_step(),
+            Outer::Nesterov {
+                lr: 0.7,
+                momentum: 0.9
+            }
+        );
+        assert_eq!((plan.limits().max_abs, plan.caps()), (100.0, Caps::NONE));
+    }
+
+    #[test]
+    fn a_full_payload_passes_the_length_it_is_said_to_have() {
+        let spec = TensorSpec {
+            name: "w".to_owned(),
+            shape: vec![4096, 16],
+        };
+        let layout = Layout::new(vec![spec]).expect("one tensor is a layout");
+        for codec in [CodecKind::F32, CodecKind::Int8, CodecKind::TopK2Bit] {
+            let mut plan = Plan::nano();
+            plan.exchange.codec = codec;
+            let said = plan.exchange.payload_bytes(layout.parameters() as u64);
+            let most = plan.codec().max_payload_bytes(&layout);
+            assert!(
+                said <= most && most < said + said / 10 + 128,
+                "{said} of {most}"
+            );
+        }
+    }
+}
