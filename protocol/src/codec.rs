@@ -1,0 +1,221 @@
+//! Turns a pseudo-gradient into bytes and bytes into an update, with the same bits everywhere.
+//!
+//! Three codecs: [`Codec::F32`] is the reference, [`Codec::Int8`] has one scale for 256 values,
+//! [`Codec::TopK2Bit`] keeps the largest values of every chunk with two bits each, after
+//! SparseLoCo (<https://arxiv.org/abs/2508.15706>), and is meant to be used with a [`Residual`].
+//! `protocol/SPEC-payloads.md` specifies the bytes, so that others can write them.
+//!
+//! # Deviations from the paper
+//! - The quantizer's bins are symmetric around zero and σ is the root mean square of the kept
+//!   values. The reference code subtracts their mean and rounds, which shifts its bins by half a
+//!   bin, so that a kept value can change its sign. Here it cannot.
+//! - One table serves a whole tensor instead of a chunk: it costs 16 bytes a tensor.
+//! - A value that is exactly zero is never kept, so a chunk states how many it holds. Without this
+//!   a row that no token touched would receive the smallest bin's mean.
+//!
+//! A sender chooses the tables and scales, so [`Limits`] bounds every decoded value and the norm.
+
+mod dense;
+mod error;
+pub(crate) mod frame;
+mod int8;
+pub(crate) mod lanes;
+mod residual;
+mod topk;
+mod update;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{CodecError, DecodeError};
+pub use residual::{Residual, ResidualError};
+pub use update::{Entries, Update, UpdateError};
+
+use crate::layout::Layout;
+
+use std::fmt;
+
+/// How an update is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Every value as it is.
+    F32,
+    /// Blocks of 256 values under one scale, a byte a value.
+    Int8,
+    /// The largest values of every chunk, two bits each.
+    TopK2Bit {
+        /// Values in a chunk: a power of four from 16 to 65,536.
+        chunk: u32,
+        /// Values kept in a full chunk, from 1 to `chunk`.
+        keep: u32,
+    },
+}
+
+impl Codec {
+    /// `topk-2bit` with the published setting: 64 of 4096.
+    pub const TOP_K: Self = Self::TopK2Bit {
+        chunk: 4096,
+        keep: 64,
+    };
+
+    /// The byte that stands for the codec in payloads, headers and records.
+    pub fn id(self) -> u8 {
+        match self {
+            Self::F32 => 1,
+            Self::Int8 => 2,
+            Self::TopK2Bit { .. } => 3,
+        }
+    }
+
+    /// The codec's name in plans and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Int8 => "int8",
+            Self::TopK2Bit { .. } => "topk-2bit",
+        }
+    }
+
+    /// Whether the codec loses so much that it is used with error feedback unless a plan objects.
+    pub fn feeds_back(self) -> bool {
+        matches!(self, Self::TopK2Bit { .. })
+    }
+
+    /// Checks the codec's settings for a layout.
+    ///
+    /// # Errors
+    /// Where chunk or keep are out of range, or the layout is too large for 32-bit positions.
+    pub fn check(self, layout: &Layout) -> Result<(), CodecError> {
+        let Self::TopK2Bit { chunk, keep } = self else {
+            return Ok(());
+        };
+        let power_of_four = chunk.is_power_of_two() && chunk.trailing_zeros() % 2 == 0;
+        if !power_of_four || !(16..=65_536).contains(&chunk) {
+            return Err(CodecError::Chunk { found: chunk });
+        }
+        if keep == 0 || keep > chunk {
+            return Err(CodecError::Keep { chunk, found: keep });
+        }
+        if layout.parameters() as u64 > u64::from(u32::MAX) {
+            return Err(CodecError::Parameters {
+                found: layout.parameters() as u64,
+            });
+        }
+        Ok(())
+    }
+
+    /// The most bytes a payload of this codec can have for a layout; `u64::MAX` at the least where
+    /// the settings do not pass [`Self::check`].
+    pub fn max_payload_bytes(self, layout: &Layout) -> u64 {
+        if self.check(layout).is_err() {
+            return u64::MAX;
+        }
+        frame::HEADER_BYTES as u64
+            + match self {
+                Self::F32 => dense::body_bytes(layout),
+                Self::Int8 => int8::body_bytes(layout),
+                Self::TopK2Bit { chunk, keep } => topk::max_body_bytes(layout, chunk, keep),
+            }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::F32 | Self::Int8 => f.write_str(self.name()),
+            Self::TopK2Bit { chunk, keep } => write!(f, "topk-2bit({keep} of {chunk})"),
+        }
+    }
+}
+
+/// What a plan allows of an update. Set by the plan, finite and positive.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// The largest magnitude of a decoded value.
+    pub max_abs: f32,
+    /// The largest Euclidean norm of a decoded update.
+    pub max_norm: f64,
+    /// The longest payload, in bytes.
+    pub max_payload_bytes: u64,
+}
+
+/// A payload as a member sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The bytes that the header's hash covers.
+    pub payload: Vec<u8>,
+}
+
+/// Encodes `values`, which lie as `layout` says.
+///
+/// What comes out may still break a plan's [`Limits`]: a member validates its own payload before
+/// it announces it.
+///
+/// # Errors
+/// Where the settings do not fit the layout, the length is wrong, or a value is not finite.
+pub fn encode(codec: Codec, layout: &Layout, values: &[f32]) -> Result<Encoded, CodecError> {
+    codec.check(layout)?;
+    if values.len() != layout.parameters() {
+        return Err(CodecError::Length {
+            expected: layout.parameters(),
+            found: values.len(),
+        });
+    }
+    let mut payload = frame::header(codec, layout);
+    match codec {
+        Codec::F32 => dense::encode(layout, values, &mut payload)?,
+        Codec::Int8 => int8::encode(layout, values, &mut payload)?,
+        Codec::TopK2Bit { chunk, keep } => {
+            topk::encode(layout, chunk, keep, values, &mut payload)?;
+        }
+    }
+    Ok(Encoded { payload })
+}
+
+/// Decodes a payload that must be of `codec`; refuses everything [`validate`] refuses.
+///
+/// Memory is reserved only for what the checked payload holds.
+///
+/// # Errors
+/// The first thing wrong with the payload, see [`DecodeError`].
+pub fn decode(
+    codec: Codec,
+    payload: &[u8],
+    layout: &Layout,
+    limits: &Limits,
+) -> Result<Update, DecodeError> {
+    let body = frame::open(codec, payload, layout, limits)?;
+    let values = match codec {
+        Codec::F32 => dense::read(body, layout, limits, Some(layout.parameters()))?,
+        Codec::Int8 => int8::read(body, layout, limits, Some(layout.parameters()))?,
+        Codec::TopK2Bit { chunk, keep } => {
+            let (indices, values) = topk::decode(body, layout, chunk, keep, limits)?;
+            return Ok(Update::from_sparse_parts(
+                layout.parameters(),
+                indices,
+                values,
+            ));
+        }
+    };
+    Ok(Update::from_dense_parts(values))
+}
+
+/// Checks a payload as [`decode`] does, without building the update.
+///
+/// # Errors
+/// The first thing wrong with the payload, see [`DecodeError`].
+pub fn validate(
+    codec: Codec,
+    payload: &[u8],
+    layout: &Layout,
+    limits: &Limits,
+) -> Result<(), DecodeError> {
+    let body = frame::open(codec, payload, layout, limits)?;
+    match codec {
+        Codec::F32 => dense::read(body, layout, limits, None).map(drop),
+        Codec::Int8 => int8::read(body, layout, limits, None).map(drop),
+        Codec::TopK2Bit { chunk, keep } => {
+            topk::validate(body, layout, chunk, keep, limits).map(drop)
+        }
+    }
+}

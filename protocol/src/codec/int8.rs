@@ -1,0 +1,125 @@
+//! `int8`: in every tensor, blocks of 256 values under one scale, the largest magnitude / 127.
+
+use super::{
+    CodecError, DecodeError, Limits,
+    frame::{self, Gate, Reader},
+    lanes,
+};
+use crate::layout::Layout;
+
+const BLOCK: usize = 256;
+const LEVELS: f32 = 127.0;
+
+pub(super) fn body_bytes(layout: &Layout) -> u64 {
+    let bytes = |parameters: usize| (4 * parameters.div_ceil(BLOCK) + parameters) as u64;
+    layout
+        .tensors()
+        .iter()
+        .map(|tensor| bytes(tensor.parameters()))
+        .sum()
+}
+
+pub(super) fn encode(layout: &Layout, values: &[f32], out: &mut Vec<u8>) -> Result<(), CodecError> {
+    out.reserve_exact(body_bytes(layout) as usize);
+    for tensor in 0..layout.tensors().len() {
+        let range = layout.range(tensor);
+        for (number, block) in values[range.clone()].chunks(BLOCK).enumerate() {
+            let largest = lanes::largest_key(block);
+            if largest >= lanes::INFINITE {
+                frame::require_finite(layout, range.start + number * BLOCK, block)?;
+            }
+            encode_block(f32::from_bits(largest as u32), block, out);
+        }
+    }
+    Ok(())
+}
+
+fn encode_block(largest: f32, block: &[f32], out: &mut Vec<u8>) {
+    let scale = largest / LEVELS;
+    // A subnormal scale has too few digits to divide by: such a block counts as zero.
+    if !scale.is_normal() {
+        out.extend_from_slice(&0f32.to_le_bytes());
+        out.resize(out.len() + block.len(), 0);
+        return;
+    }
+    out.extend_from_slice(&scale.to_le_bytes());
+    let mut levels = [0u8; BLOCK];
+    for (level, value) in levels.iter_mut().zip(block) {
+        *level = quantize(*value, scale) as u8;
+    }
+    out.extend_from_slice(&levels[..block.len()]);
+}
+
+/// Rounds `value / scale` to the nearest whole number, halves away from zero.
+///
+/// A normal scale is within one part in 2^24 of `largest / 127`, so the result is within ±127.
+#[inline]
+fn quantize(value: f32, scale: f32) -> i8 {
+    let ratio = value.abs() / scale;
+    let whole = ratio as i32;
+    let up = i32::from(ratio - whole as f32 >= 0.5);
+    let level = whole + up;
+    (if value < 0.0 { -level } else { level }) as i8
+}
+
+/// Checks the body; the values come back only where `keep` says how many there are.
+pub(super) fn read(
+    mut reader: Reader<'_>,
+    layout: &Layout,
+    limits: &Limits,
+    keep: Option<usize>,
+) -> Result<Vec<f32>, DecodeError> {
+    reader.expect_rest(body_bytes(layout))?;
+    let mut out = Vec::with_capacity(keep.unwrap_or(0));
+    let mut gate = Gate::new(layout, limits);
+    let mut window = [0f32; BLOCK];
+    for (tensor, spec) in layout.tensors().iter().enumerate() {
+        let range = layout.range(tensor);
+        for (block, first) in range.clone().step_by(BLOCK).enumerate() {
+            let values = &mut window[..BLOCK.min(range.end - first)];
+            let scale = reader.f32()?;
+            let levels = reader.take(values.len())?;
+            check_block(&spec.name, block, scale, levels)?;
+            for (value, level) in values.iter_mut().zip(levels) {
+                *value = f32::from(*level as i8) * scale;
+            }
+            gate.admit(first, values)?;
+            if keep.is_some() {
+                out.extend_from_slice(values);
+            }
+        }
+    }
+    gate.finish()?;
+    Ok(out)
+}
+
+fn check_block(tensor: &str, block: usize, scale: f32, levels: &[u8]) -> Result<(), DecodeError> {
+    let tensor = || tensor.to_owned();
+    let zero = scale.to_bits() == 0;
+    let positive = scale.is_normal() && scale > 0.0;
+    if !zero && !positive {
+        return Err(DecodeError::Scale {
+            tensor: tensor(),
+            block,
+            found: scale,
+        });
+    }
+    let (mut any, mut lowest) = (0u8, false);
+    for level in levels {
+        any |= *level;
+        lowest |= *level == 0x80;
+    }
+    if lowest {
+        return Err(DecodeError::Level {
+            tensor: tensor(),
+            block,
+        });
+    }
+    if zero && any != 0 {
+        return Err(DecodeError::ZeroBlock {
+            tensor: tensor(),
+            block,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Sums of squares whose bits do not depend on machine, chunk length or representation.
+//!
+//! Value `i` of a vector is added to lane `i mod 16`; the lanes are added as a fixed tree
+//! (distance 8, 4, 2, 1). Zeros change no lane, so a sparse vector has the norm of its dense form.
+
+const LANES: usize = 16;
+
+/// Sixteen partial sums and the position of the next value.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lanes {
+    sums: [f64; LANES],
+    position: usize,
+}
+
+impl Lanes {
+    /// Adds one term at the next position.
+    #[inline]
+    pub(crate) fn push(&mut self, term: f64) {
+        self.sums[self.position % LANES] += term;
+        self.position += 1;
+    }
+
+    /// Adds the square of a value at `position`, whatever the next position is.
+    #[inline]
+    pub(crate) fn add_square_at(&mut self, position: usize, value: f32) {
+        let value = f64::from(value);
+        self.sums[position % LANES] += value * value;
+    }
+
+    /// Adds the squares of the next values.
+    pub(crate) fn push_squares(&mut self, values: &[f32]) {
+        self.push_terms(values, values, |value, _| {
+            let value = f64::from(value);
+            value * value
+        });
+    }
+
+    /// Adds `(scale·x − v)²` for the next values.
+    pub(crate) fn push_distances(&mut self, scale: f64, x: &[f32], v: &[f32]) {
+        self.push_terms(x, v, |x, v| {
+            let d = scale * f64::from(x) - f64::from(v);
+            d * d
+        });
+    }
+
+    /// The sum over the lanes.
+    pub(crate) fn total(&self) -> f64 {
+        let mut sums = self.sums;
+        for distance in [8, 4, 2, 1] {
+            for lane in 0..distance {
+                sums[lane] += sums[lane + distance];
+            }
+        }
+        sums[0]
+    }
+
+    fn push_terms(&mut self, a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f64) {
+        assert_eq!(a.len(), b.len(), "both sides are of one length");
+        let lead = ((LANES - self.position % LANES) % LANES).min(a.len());
+        for (a, b) in a[..lead].iter().zip(&b[..lead]) {
+            self.push(term(*a, *b));
+        }
+        let (a, b) = (
+            a[lead..].as_chunks::<LANES>(),
+            b[lead..].as_chunks::<LANES>(),
+        );
+        let mut sums = self.sums;
+        for (a, b) in a.0.iter().zip(b.0) {
+            for lane in 0..LANES {
+                sums[lane] += term(a[lane], b[lane]);
+            }
+        }
+        self.sums = sums;
+        self.position += a.0.len() * LANES;
+        for (a, b) in a.1.iter().zip(b.1) {
+            self.push(term(*a, *b));
+        }
+    }
+}
+
+/// The Euclidean norm of a dense vector.
+pub(crate) fn norm(values: &[f32]) -> f64 {
+    let mut lanes = Lanes::default();
+    lanes.push_squares(values);
+    lanes.total().sqrt()
+}
+
+/// The bits of the largest magnitude; at or above [`INFINITE`] where a value is not finite.
+pub(crate) fn largest_key(values: &[f32]) -> i32 {
+    values
+        .iter()
+        .fold(0, |largest, value| largest.max(key(*value)))
+}
+
+/// The bits of infinity: every key from here on stands for a value that is not finite.
+pub(crate) const INFINITE: i32 = 0x7f80_0000;
+
+/// The bits of a value's magnitude, which order as magnitudes do.
+#[inline]
+pub(crate) fn key(value: f32) -> i32 {
+    (value.to_bits() & 0x7fff_ffff) as i32
+}
+
+/// Whether every value is finite.
+pub(crate) fn all_finite(values: &[f32]) -> bool {
+    largest_key(values) < INFINITE
+}
+
+/// The lower median: for an even number of values the smaller of the middle two.
+///
+/// # Panics
+/// Where there is no value, or one is NaN.
+pub(crate) fn lower_median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let median = sorted[(sorted.len() - 1) / 2];
+    assert!(!median.is_nan(), "the median of finite values is a number");
+    median
+}
+
+/// Whether a value differs from positive zero, negative zero included.
+pub(crate) fn any_bit(values: &[f32]) -> bool {
+    values.iter().any(|value| value.to_bits() != 0)
+}
