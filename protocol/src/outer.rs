@@ -1,0 +1,209 @@
+//! The outer rule: how an aggregate moves the parameters.
+//!
+//! [`Outer::Nesterov`] is DiLoCo's (<https://arxiv.org/abs/2311.08105>):
+//! `v ← μ·v + Δ; θ ← θ − η·(Δ + μ·v)`. [`Outer::Plain`] is SparseLoCo's
+//! (<https://arxiv.org/abs/2508.15706>): `θ ← θ − α·Δ`. Δ is θ before minus θ after the inner
+//! steps, so it is subtracted.
+//!
+//! Every product, sum and difference is rounded to `f32` on its own, in the order written, never
+//! fused. A step touches nothing unless all of its results are finite. A state that is stepped in
+//! parts is first checked in all of its parts with [`Outer::check`].
+
+#[cfg(test)]
+mod tests;
+
+use crate::layout::Layout;
+
+/// Why a step was not made.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum OuterError {
+    /// A rate is not a positive finite number.
+    #[error("an outer learning rate is positive and finite, found {found}")]
+    Rate {
+        /// The rate found.
+        found: f32,
+    },
+    /// The momentum does not decay.
+    #[error("an outer momentum lies in [0, 1), found {found}")]
+    Momentum {
+        /// The momentum found.
+        found: f32,
+    },
+    /// The slices do not cover the same part of the layout.
+    #[error(
+        "a step from parameter {first} has {parameters} parameters, {momentum} momenta and \
+         {aggregate} aggregated values; the layout has {limit} in all"
+    )]
+    Length {
+        /// Where the part begins.
+        first: usize,
+        /// Parameters given.
+        parameters: usize,
+        /// Momenta given.
+        momentum: usize,
+        /// Aggregated values given.
+        aggregate: usize,
+        /// Parameters of the layout.
+        limit: usize,
+    },
+    /// A result would be NaN or infinite; nothing was changed.
+    #[error("{tensor}[{index}] would not be finite: this round folds as an empty cut")]
+    NonFinite {
+        /// The tensor's name.
+        tensor: String,
+        /// Position in the tensor.
+        index: usize,
+    },
+}
+
+/// How an aggregate moves the parameters. Set by the plan.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outer {
+    /// DiLoCo: Nesterov momentum.
+    Nesterov {
+        /// η, positive; 0.7 in the paper.
+        lr: f32,
+        /// μ, in `[0, 1)`; 0.9 in the paper.
+        momentum: f32,
+    },
+    /// SparseLoCo: no momentum.
+    Plain {
+        /// α, positive; 1 in the paper.
+        lr: f32,
+    },
+}
+
+impl Outer {
+    /// The byte that stands for the rule in plans and records.
+    pub fn id(&self) -> u8 {
+        match self {
+            Self::Nesterov { .. } => 1,
+            Self::Plain { .. } => 2,
+        }
+    }
+
+    /// The rule's name in plans and reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Nesterov { .. } => "nesterov",
+            Self::Plain { .. } => "plain",
+        }
+    }
+
+    /// The momenta a state of `parameters` holds: one a parameter, or none.
+    pub fn momenta(&self, parameters: usize) -> usize {
+        match self {
+            Self::Nesterov { .. } => parameters,
+            Self::Plain { .. } => 0,
+        }
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// Where a rate is not positive and finite, or the momentum does not lie in `[0, 1)`.
+    pub fn check_settings(&self) -> Result<(), OuterError> {
+        let (Self::Nesterov { lr, .. } | Self::Plain { lr }) = *self;
+        if !lr.is_finite() || lr <= 0.0 {
+            return Err(OuterError::Rate { found: lr });
+        }
+        match *self {
+            Self::Nesterov { momentum, .. } if !(0.0..1.0).contains(&momentum) => {
+                Err(OuterError::Momentum { found: momentum })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a step would succeed; see [`Self::step`].
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn check(
+        &self,
+        layout: &Layout,
+        first: usize,
+        parameters: &[f32],
+        momentum: &[f32],
+        aggregate: &[f32],
+    ) -> Result<(), OuterError> {
+        self.check_settings()?;
+        let limit = layout.parameters();
+        let fits = first
+            .checked_add(parameters.len())
+            .is_some_and(|end| end <= limit);
+        let (count, momenta) = (parameters.len(), self.momenta(parameters.len()));
+        if !fits || momentum.len() != momenta || aggregate.len() != count {
+            let (momentum, aggregate) = (momentum.len(), aggregate.len());
+            return Err(OuterError::Length {
+                first,
+                parameters: count,
+                momentum,
+                aggregate,
+                limit,
+            });
+        }
+        let stays_finite = |index: usize| match *self {
+            Self::Nesterov { lr, momentum: mu } => {
+                let (theta, v) =
+                    nesterov(lr, mu, parameters[index], momentum[index], aggregate[index]);
+                theta.is_finite() && v.is_finite()
+            }
+            Self::Plain { lr } => plain(lr, parameters[index], aggregate[index]).is_finite(),
+        };
+        match (0..count).position(|index| !stays_finite(index)) {
+            None => Ok(()),
+            Some(offset) => {
+                let (tensor, index) = crate::codec::frame::place(layout, first + offset);
+                Err(OuterError::NonFinite { tensor, index })
+            }
+        }
+    }
+
+    /// Moves `parameters`, which begin at `first` in the layout, and their momenta.
+    ///
+    /// `momentum` has [`Self::momenta`] values. The caller steps the whole layout, in one or
+    /// several parts; the bits are the same.
+    ///
+    /// # Errors
+    /// Where settings or lengths are wrong, or a result would not be finite; then nothing changed.
+    pub fn step(
+        &self,
+        layout: &Layout,
+        first: usize,
+        parameters: &mut [f32],
+        momentum: &mut [f32],
+        aggregate: &[f32],
+    ) -> Result<(), OuterError> {
+        self.check(layout, first, parameters, momentum, aggregate)?;
+        match *self {
+            Self::Nesterov { lr, momentum: mu } => {
+                let values = parameters
+                    .iter_mut()
+                    .zip(momentum.iter_mut())
+                    .zip(aggregate);
+                for ((theta, v), delta) in values {
+                    (*theta, *v) = nesterov(lr, mu, *theta, *v, *delta);
+                }
+            }
+            Self::Plain { lr } => {
+                for (theta, delta) in parameters.iter_mut().zip(aggregate) {
+                    *theta = plain(lr, *theta, *delta);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[inline]
+fn nesterov(lr: f32, mu: f32, theta: f32, v: f32, delta: f32) -> (f32, f32) {
+    let v = mu * v + delta;
+    let direction = delta + mu * v;
+    (theta - lr * direction, v)
+}
+
+#[inline]
+fn plain(lr: f32, theta: f32, delta: f32) -> f32 {
+    theta - lr * delta
+}
