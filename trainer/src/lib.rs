@@ -1,1 +1,33 @@
-//! archipel-trainer.
+//! Trains a Llama-style model on token shards and hands out flat parameters.
+//!
+//! Nothing outside this crate names a tensor: [`Engine`] takes and gives flat `f32` vectors in the
+//! order of a [`Layout`](archipel_protocol::layout::Layout), and opaque optimizer bytes. The same
+//! parameters, optimizer bytes, plan and data give the same bits, whatever the process and the
+//! number of threads.
+
+mod batch;
+mod checkpoint;
+mod config;
+pub mod data;
+mod durable;
+mod engine;
+mod entropy;
+mod generate;
+mod lanes;
+mod llama;
+mod model;
+mod optimizer;
+mod transcendental;
+mod workers;
+
+pub use checkpoint::{
+    CheckpointError, CheckpointInfo, MAX_HEADER_BYTES, read_checkpoint, write_checkpoint,
+};
+pub use config::{ConfigError, MAX_LAYERS, MAX_WIDTH, ModelConfig, initial_params, layout};
+pub use engine::{
+    Control, Engine, EngineError, Evaluation, InnerPlan, InnerReport, Progress, hash_state,
+};
+pub use entropy::order1_entropy;
+pub use generate::{GenerateError, Sampling, generate};
+pub use llama::{LlamaEngine, MAX_THREADS, NewEngineError};
+pub use optimizer::{AdamWConfig, MomentsError, SettingError};

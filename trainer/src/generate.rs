@@ -1,0 +1,121 @@
+//! Text from a model: one byte after the other, drawn from the most likely.
+
+use crate::engine::{Engine, EngineError};
+use archipel_protocol::random::Stream;
+
+/// How bytes are drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// Divides the logits: near 0 only the likeliest byte is drawn, 1 follows the model. 0 always
+    /// takes the likeliest; ties go to the lowest byte.
+    pub temperature: f32,
+    /// Draws among this many likeliest bytes only; 0 among all.
+    pub top_k: usize,
+    /// Key of the draws: the same key gives the same text.
+    pub seed: [u8; 32],
+}
+
+/// Why no text came out.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// The temperature is no number that divides.
+    #[error("the temperature must be 0 or a number from 0.01 to 100, found {found}")]
+    Temperature {
+        /// The temperature given.
+        found: f32,
+    },
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Continues `prompt` by `count` bytes; the prompt itself is not repeated.
+///
+/// # Errors
+/// A temperature that makes no sense, or an engine that refuses the prompt.
+pub fn generate(
+    engine: &mut dyn Engine,
+    prompt: &[u8],
+    count: usize,
+    sampling: &Sampling,
+) -> Result<Vec<u8>, GenerateError> {
+    let temperature = sampling.temperature;
+    if temperature != 0.0 && !(0.01..=100.0).contains(&temperature) {
+        return Err(GenerateError::Temperature { found: temperature });
+    }
+    let mut stream = Stream::new(sampling.seed);
+    let mut text = prompt.to_vec();
+    for _ in 0..count {
+        let mut logits = engine.next_token_logits(&text)?;
+        // A vocabulary may be larger than the bytes; what is drawn must be one.
+        logits.truncate(256);
+        text.push(draw(&logits, sampling, &mut stream));
+    }
+    Ok(text.split_off(prompt.len()))
+}
+
+fn draw(logits: &[f32], sampling: &Sampling, stream: &mut Stream) -> u8 {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
+    let among = match (sampling.temperature == 0.0, sampling.top_k) {
+        (true, _) => 1,
+        (false, 0) => order.len(),
+        (false, k) => k.min(order.len()),
+    };
+    order.truncate(among);
+    let highest = f64::from(logits[order[0]]);
+    let temperature = f64::from(sampling.temperature).max(f64::MIN_POSITIVE);
+    let weight = |index: &usize| ((f64::from(logits[*index]) - highest) / temperature).exp();
+    let weights: Vec<f64> = order.iter().map(weight).collect();
+    let mut rest = f64::from(stream.unit_f32()) * weights.iter().sum::<f64>();
+    for (index, weight) in order.iter().zip(&weights) {
+        if rest < *weight {
+            return *index as u8;
+        }
+        rest -= weight;
+    }
+    order[0] as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(sampling: &Sampling, logits: &[f32]) -> Vec<usize> {
+        let mut stream = Stream::new(sampling.seed);
+        let mut counts = vec![0; logits.len()];
+        for _ in 0..8000 {
+            counts[usize::from(draw(logits, sampling, &mut stream))] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn draws_follow_temperature_and_top_k() {
+        let logits = [0.0, 3f32.ln(), 0.0, 3f32.ln()];
+        let sampling = |temperature, top_k| Sampling {
+            temperature,
+            top_k,
+            seed: [3; 32],
+        };
+        let near = |counts: Vec<usize>, expected: [usize; 4]| {
+            let close = counts
+                .iter()
+                .zip(expected)
+                .all(|(a, b)| a.abs_diff(b) < 250);
+            assert!(close, "{counts:?} instead of {expected:?}");
+        };
+        near(
+            histogram(&sampling(1.0, 0), &logits),
+            [1000, 3000, 1000, 3000],
+        );
+        near(
+            histogram(&sampling(0.5, 0), &logits),
+            [400, 3600, 400, 3600],
+        );
+        assert_eq!(histogram(&sampling(0.0, 0), &logits), [0, 8000, 0, 0]);
+        let two = histogram(&sampling(1.0, 2), &logits);
+        assert_eq!((two[0], two[2]), (0, 0));
+        near(two, [0, 4000, 0, 4000]);
+    }
+}

@@ -1,0 +1,325 @@
+//! The engine of the decoder on burn's CPU backend.
+
+use crate::batch::{Batch, MicroBatch};
+use crate::config::{ConfigError, ModelConfig};
+use crate::data::{DOCUMENT_BOUNDARY, TokenSource};
+use crate::engine::{
+    Control, Engine, EngineError, Evaluation, InnerPlan, InnerReport, Progress, hash_state,
+};
+use crate::lanes;
+use crate::model::{Decoder, kernels::Kernels};
+use crate::optimizer::Moments;
+use crate::workers::Workers;
+use archipel_protocol::layout::Layout;
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{Tensor, TensorData};
+
+type Tape = Autodiff<Flex>;
+type Weights = Vec<Tensor<Flex, 2>>;
+
+/// The most worker threads an engine starts.
+pub const MAX_THREADS: usize = 1024;
+
+/// Trains a Llama-style decoder on the CPU.
+pub struct LlamaEngine {
+    decoder: Decoder,
+    workers: Workers,
+    params: Vec<f32>,
+    moments: Moments,
+    gradient: Vec<f32>,
+}
+
+/// The loss and gradient of one micro-batch.
+struct Part {
+    losses: Vec<f32>,
+    gradients: Vec<TensorData>,
+}
+
+impl LlamaEngine {
+    /// Prepares a model of the given shape, all its parameters zero until [`Engine::load`].
+    ///
+    /// The result of training does not depend on `threads` (1 to [`MAX_THREADS`]; what lies
+    /// outside is moved to the nearer end).
+    ///
+    /// # Errors
+    /// A shape that is no model, or threads that cannot be started.
+    pub fn new(config: &ModelConfig, threads: usize) -> Result<Self, NewEngineError> {
+        let decoder = Decoder::new(config)?;
+        let parameters = decoder.layout().parameters();
+        let threads = threads.clamp(1, MAX_THREADS);
+        let workers =
+            Workers::new(threads).map_err(|reason| EngineError::Threads { threads, reason })?;
+        Ok(Self {
+            decoder,
+            workers,
+            params: vec![0.0; parameters],
+            moments: Moments::fresh(parameters),
+            gradient: vec![0.0; parameters],
+        })
+    }
+
+    /// The shape of the model.
+    pub fn config(&self) -> &ModelConfig {
+        self.decoder.config()
+    }
+
+    fn context(&self) -> usize {
+        self.config().context as usize
+    }
+
+    /// Sums the gradient of the batch's mean loss into `self.gradient`; returns that loss.
+    fn gradient(&mut self, batch: &Batch, micro_batch: usize) -> Result<f64, EngineError> {
+        let jobs = batch.micro_batches(micro_batch);
+        jobs.iter()
+            .try_for_each(|job| job.check(self.config().vocabulary))?;
+        let tokens: usize = jobs.iter().map(|job| job.windows()).sum::<usize>() * self.context();
+        let scale = 1.0 / tokens as f32;
+        let weights = self.decoder.weights::<Flex>(&self.params);
+        let decoder = &self.decoder;
+        self.gradient.fill(0.0);
+        let (gradient, mut loss) = (&mut self.gradient, 0.0f64);
+        self.workers.in_order(
+            &jobs,
+            |job| backward(decoder, &weights, job, scale),
+            |part: Part| {
+                loss += part.losses.iter().map(|loss| f64::from(*loss)).sum::<f64>();
+                for (range, part) in decoder.ranges().zip(&part.gradients) {
+                    lanes::add(&mut gradient[range], floats(part));
+                }
+                Ok::<_, EngineError>(())
+            },
+        )?;
+        Ok(loss / tokens as f64)
+    }
+
+    /// One inner step, counted from 0; on an error nothing is changed.
+    fn step(
+        &mut self,
+        plan: &InnerPlan,
+        data: &dyn TokenSource,
+        step: u64,
+    ) -> Result<(f64, f64, f32), EngineError> {
+        let windows = plan.batch_sequences as usize;
+        let batch = Batch::draw(data, &plan.batch_key, step, windows, self.context())?;
+        let loss = self.gradient(&batch, plan.micro_batch as usize)?;
+        let norm = lanes::square_sum(&self.gradient).sqrt();
+        if !norm.is_finite() {
+            return Err(self.not_finite(step, "gradient", &self.gradient));
+        }
+        if !loss.is_finite() {
+            let tensor = "the batch".to_owned();
+            return Err(EngineError::NotFinite {
+                step: step + 1,
+                what: "loss",
+                tensor,
+            });
+        }
+        let lr = plan.optimizer.learning_rate(plan.schedule_offset + step);
+        let layout = self.decoder.layout();
+        let (params, gradient) = (&mut self.params, &self.gradient);
+        self.moments
+            .step(&plan.optimizer, layout, lr, gradient, norm, params);
+        if !lanes::all_finite(&self.params) {
+            return Err(self.not_finite(step, "weight", &self.params));
+        }
+        Ok((loss, norm, lr))
+    }
+
+    fn not_finite(&self, step: u64, what: &'static str, values: &[f32]) -> EngineError {
+        let at = values
+            .iter()
+            .position(|value| !value.is_finite())
+            .unwrap_or(0);
+        let tensor = self.decoder.layout().tensor_at(at).name.clone();
+        EngineError::NotFinite {
+            step: step + 1,
+            what,
+            tensor,
+        }
+    }
+}
+
+/// Why an engine could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NewEngineError {
+    /// The shape is no model.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Threads could not be started.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl Engine for LlamaEngine {
+    fn layout(&self) -> &Layout {
+        self.decoder.layout()
+    }
+
+    fn load(&mut self, params: &[f32]) -> Result<(), EngineError> {
+        same_length(self.params.len(), params.len())?;
+        if let Some(at) = params.iter().position(|value| !value.is_finite()) {
+            let layout = self.decoder.layout();
+            let tensor = layout.tensor_at(at).name.clone();
+            let index = layout.tensors().iter().position(|t| t.name == tensor);
+            let position = at - layout.offset(index.expect("the layout named this tensor"));
+            return Err(EngineError::Parameter {
+                tensor,
+                position,
+                value: params[at],
+            });
+        }
+        self.params.copy_from_slice(params);
+        Ok(())
+    }
+
+    fn load_optimizer(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
+        self.moments = Moments::decode(bytes, self.decoder.layout())?;
+        Ok(())
+    }
+
+    fn optimizer_state(&self) -> Vec<u8> {
+        self.moments.encode()
+    }
+
+    fn train(
+        &mut self,
+        plan: &InnerPlan,
+        data: &dyn TokenSource,
+        observe: &mut dyn FnMut(&Progress<'_>) -> Control,
+    ) -> Result<InnerReport, EngineError> {
+        plan.validate()?;
+        let (mut sum, mut last, mut steps) = (0.0, 0.0, 0);
+        for step in plan.from_step..plan.to_step {
+            let (loss, norm, learning_rate) = self.step(plan, data, step)?;
+            (sum, last, steps) = (sum + loss, loss, steps + 1);
+            let done = step + 1;
+            let moments = &self.moments;
+            let progress = Progress {
+                step: done,
+                loss: loss as f32,
+                gradient_norm: norm as f32,
+                learning_rate,
+                segment_end: done.is_multiple_of(plan.segment_steps) || done == plan.to_step,
+                params: &self.params,
+                optimizer_state: &|| moments.encode(),
+            };
+            if observe(&progress) == Control::Stop {
+                break;
+            }
+        }
+        let windows = steps * u64::from(plan.batch_sequences);
+        let tokens = windows * self.context() as u64;
+        Ok(InnerReport {
+            steps,
+            tokens,
+            mean_loss: if steps == 0 { 0.0 } else { sum / steps as f64 },
+            last_loss: last,
+            flop: self.config().training_flop(tokens),
+        })
+    }
+
+    fn params(&self, out: &mut [f32]) -> Result<(), EngineError> {
+        same_length(self.params.len(), out.len())?;
+        out.copy_from_slice(&self.params);
+        Ok(())
+    }
+
+    fn evaluate(&mut self, windows: &[&[u8]]) -> Result<Evaluation, EngineError> {
+        let longest = self.context() + 1;
+        for window in windows {
+            if !(2..=longest).contains(&window.len()) {
+                return Err(EngineError::Window {
+                    longest,
+                    found: window.len(),
+                });
+            }
+            MicroBatch::of_window(window).check(self.config().vocabulary)?;
+        }
+        let weights = self.decoder.weights::<Flex>(&self.params);
+        let decoder = &self.decoder;
+        let (mut nats, mut bytes) = (0.0f64, 0u64);
+        self.workers.in_order(
+            windows,
+            |window| losses(decoder, &weights, MicroBatch::of_window(window)),
+            |losses| {
+                bytes += losses.len() as u64;
+                nats += losses.iter().map(|loss| f64::from(*loss)).sum::<f64>();
+                Ok::<_, EngineError>(())
+            },
+        )?;
+        let bits = nats / std::f64::consts::LN_2;
+        let bits_per_byte = if bytes == 0 { 0.0 } else { bits / bytes as f64 };
+        Ok(Evaluation {
+            bits_per_byte,
+            bytes,
+        })
+    }
+
+    fn state_hash(&self) -> [u8; 32] {
+        hash_state(&self.params, &self.moments.encode())
+    }
+
+    fn next_token_logits(&mut self, context: &[u8]) -> Result<Vec<f32>, EngineError> {
+        let visible = &context[context.len().saturating_sub(self.context())..];
+        let visible = if visible.is_empty() {
+            &[DOCUMENT_BOUNDARY]
+        } else {
+            visible
+        };
+        let tokens: Vec<u32> = visible.iter().map(|byte| u32::from(*byte)).collect();
+        let vocabulary = self.config().vocabulary;
+        if let Some(token) = tokens.iter().copied().find(|token| *token >= vocabulary) {
+            return Err(EngineError::Token { token, vocabulary });
+        }
+        let decoder = &self.decoder;
+        let weights = decoder.weights::<Flex>(&self.params);
+        let work = |tokens: &Vec<u32>| decoder.logits::<Flex>(&weights, tokens, 1).into_data();
+        let mut last = Vec::new();
+        self.workers.in_order(&[tokens], work, |logits| {
+            let logits = floats(&logits);
+            last = logits[logits.len() - vocabulary as usize..].to_vec();
+            Ok::<_, EngineError>(())
+        })?;
+        Ok(last)
+    }
+}
+
+/// Forward and backward of one micro-batch, on the calling thread alone.
+fn backward(decoder: &Decoder, weights: &Weights, job: &MicroBatch<'_>, scale: f32) -> Part {
+    let leaf = |weight: &Tensor<Flex, 2>| Tensor::from_inner(weight.clone()).require_grad();
+    let leaves: Vec<Tensor<Tape, 2>> = weights.iter().map(leaf).collect();
+    let logits = decoder.logits::<Tape>(&leaves, &job.inputs(), job.windows());
+    let losses = Tape::token_losses(logits, &job.targets());
+    let values = losses.clone().inner().into_data();
+    let gradients = (losses.sum() * scale).backward();
+    let gradient = |leaf: &Tensor<Tape, 2>| {
+        leaf.grad(&gradients)
+            .expect("every weight takes part in the loss")
+            .into_data()
+    };
+    Part {
+        losses: floats(&values).to_vec(),
+        gradients: leaves.iter().map(gradient).collect(),
+    }
+}
+
+fn losses(decoder: &Decoder, weights: &Weights, job: MicroBatch<'_>) -> Vec<f32> {
+    let logits = decoder.logits::<Flex>(weights, &job.inputs(), job.windows());
+    let losses = Flex::token_losses(logits, &job.targets()).into_data();
+    floats(&losses).to_vec()
+}
+
+fn floats(data: &TensorData) -> &[f32] {
+    data.as_slice().expect("every tensor of the model is f32")
+}
+
+fn same_length(expected: usize, found: usize) -> Result<(), EngineError> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(EngineError::Length { expected, found })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+use super::*;
+use archipel_protocol::layout::TensorSpec;
+
+fn settings() -> AdamWConfig {
+    AdamWConfig {
+        lr: 0.1,
+        beta1: 0.9,
+        beta2: 0.99,
+        epsilon: 1e-8,
+        weight_decay: 0.5,
+        clip_norm: 0.0,
+        warmup_steps: 4,
+        total_steps: 104,
+        min_lr_ratio: 0.1,
+    }
+}
+
+fn two_tensors() -> Layout {
+    let matrix = TensorSpec {
+        name: "matrix".into(),
+        shape: vec![2, 2],
+    };
+    let vector = TensorSpec {
+        name: "vector".into(),
+        shape: vec![2],
+    };
+    Layout::new(vec![matrix, vector]).expect("a layout")
+}
+
+#[test]
+fn the_rate_rises_falls_and_stays() {
+    let settings = settings();
+    assert_eq!(settings.learning_rate(0), 0.025);
+    assert_eq!(settings.learning_rate(3), 0.1);
+    assert_eq!(settings.learning_rate(4), 0.1);
+    assert!((settings.learning_rate(54) - 0.055).abs() < 1e-7);
+    assert!((settings.learning_rate(104) - 0.01).abs() < 1e-8);
+    assert_eq!(
+        settings.learning_rate(u64::MAX),
+        settings.learning_rate(104)
+    );
+}
+
+#[test]
+fn settings_out_of_range_are_refused_by_name() {
+    type Change = fn(&mut AdamWConfig);
+    let cases: [(Change, &str); 4] = [
+        (|s| s.lr = 0.0, "lr must be above 0"),
+        (|s| s.beta2 = 1.0, "beta2 must be in 0..1"),
+        (|s| s.clip_norm = f32::NAN, "clip_norm must be 0 or above"),
+        (|s| s.min_lr_ratio = 1.5, "min_lr_ratio must be in 0..=1"),
+    ];
+    assert_eq!(settings().validate(), Ok(()));
+    for (change, expected) in cases {
+        let mut settings = settings();
+        change(&mut settings);
+        let message = settings.validate().expect_err("out of range").to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+/// The first step of Adam moves by the learning rate against the gradient's sign; only matrices
+/// decay.
+#[test]
+fn the_first_step_is_the_sign_and_vectors_do_not_decay() {
+    let layout = two_tensors();
+    let mut moments = Moments::fresh(6);
+    let mut params = vec![1.0; 6];
+    let gradient = [3.0, -2.0, 0.0, 1e-3, 5.0, -5.0];
+    moments.step(&settings(), &layout, 0.1, &gradient, 8.0, &mut params);
+    let expected = [0.85, 1.05, 0.95, 0.85, 0.9, 1.1];
+    for (param, expected) in params.iter().zip(expected) {
+        assert!((param - expected).abs() < 1e-5, "{params:?}");
+    }
+}
+
+#[test]
+fn clipping_scales_the_whole_gradient() {
+    let layout = two_tensors();
+    let run = |gradient: &[f32], clip_norm| {
+        let mut moments = Moments::fresh(6);
+        let norm = crate::lanes::square_sum(gradient).sqrt();
+        let settings = AdamWConfig {
+            clip_norm,
+            ..settings()
+        };
+        moments.step(&settings, &layout, 0.1, gradient, norm, &mut [0.0; 6]);
+        moments
+    };
+    let long = [4.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    let short = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    assert_eq!(run(&long, 1.0), run(&short, 0.0));
+    assert_ne!(run(&long, 1.0), run(&long, 0.0));
+}
+
+/// An independent reading of the paper in `f64`.
+#[test]
+fn many_steps_follow_the_paper() {
+    let layout = two_tensors();
+    let settings = settings();
+    let mut moments = Moments::fresh(6);
+    let mut params = vec![0.3f32; 6];
+    let (mut m, mut v, mut p) = ([0.0f64; 6], [0.0f64; 6], [f64::from(0.3f32); 6]);
+    for step in 1..=50i32 {
+        let gradient: Vec<f32> = (0..6)
+            .map(|i| ((step * 7 + i * 3) % 11) as f32 - 5.0)
+            .collect();
+        moments.step(&settings, &layout, 0.01, &gradient, 1.0, &mut params);
+        for i in 0..6 {
+            let g = f64::from(gradient[i]);
+            m[i] = 0.9 * m[i] + 0.1 * g;
+            v[i] = 0.99 * v[i] + 0.01 * g * g;
+            let (mc, vc) = (
+                m[i] / (1.0 - 0.9f64.powi(step)),
+                v[i] / (1.0 - 0.99f64.powi(step)),
+            );
+            let decay = if i < 4 { 0.5 } else { 0.0 };
+            p[i] -= 0.01 * (mc / (vc.sqrt() + 1e-8) + decay * p[i]);
+        }
+    }
+    for (param, expected) in params.iter().zip(p) {
+        assert!(
+            (f64::from(*param) - expected).abs() < 1e-4,
+            "{params:?} {p:?}"
+        );
+    }
+}
+
+#[test]
+fn a_state_survives_its_encoding_and_has_one_only() {
+    let layout = two_tensors();
+    let mut moments = Moments::fresh(6);
+    assert_eq!(moments.encode(), Vec::<u8>::new());
+    assert_eq!(Moments::decode(&[], &layout), Ok(moments.clone()));
+    moments.step(&settings(), &layout, 0.1, &[1.0; 6], 1.0, &mut [0.0; 6]);
+    let bytes = moments.encode();
+    assert_eq!(Moments::decode(&bytes, &layout), Ok(moments));
+
+    let changed = |at: usize, with: &[u8]| {
+        let mut bytes = bytes.clone();
+        bytes[at..at + with.len()].copy_from_slice(with);
+        Moments::decode(&bytes, &layout).expect_err("the bytes are wrong")
+    };
+    assert_eq!(changed(0, b"X"), MomentsError::Header);
+    assert_eq!(changed(8, &[9]), MomentsError::Header);
+    assert_eq!(changed(12, &[0; 8]), MomentsError::ZeroSteps);
+    let expected = MomentsError::Parameters {
+        expected: 6,
+        found: u64::MAX,
+    };
+    assert_eq!(changed(20, &[0xff; 8]), expected);
+    let nan = MomentsError::Value {
+        moment: "first",
+        tensor: "vector".into(),
+    };
+    assert_eq!(changed(28 + 5 * 4, &f32::NAN.to_le_bytes()), nan);
+    let negative = MomentsError::Value {
+        moment: "second",
+        tensor: "matrix".into(),
+    };
+    assert_eq!(changed(28 + 6 * 4, &(-1f32).to_le_bytes()), negative);
+    for length in [1, HEADER_BYTES, bytes.len() - 1] {
+        let expected = MomentsError::Length {
+            expected: bytes.len(),
+            found: length,
+        };
+        assert_eq!(Moments::decode(&bytes[..length], &layout), Err(expected));
+    }
+}
