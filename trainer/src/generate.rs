@@ -81,6 +81,35 @@ fn draw(logits: &[f32], sampling: &Sampling, stream: &mut Stream) -> u8 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn text_follows_the_seed_and_the_prompt_is_not_repeated() {
+        let config = crate::config::tiny();
+        let mut engine = crate::LlamaEngine::new(&config, 1).expect("the shape is right");
+        let params = crate::initial_params(&config, [1; 32]).expect("the shape is right");
+        engine.load(&params).expect("finite weights");
+        let mut text = |seed| {
+            let sampling = Sampling {
+                temperature: 1.0,
+                top_k: 0,
+                seed: [seed; 32],
+            };
+            generate(&mut engine, b"prompt", 24, &sampling).expect("a prompt of bytes")
+        };
+        let first = text(1);
+        assert_eq!((first.len(), &first), (24, &text(1)));
+        assert_ne!(first, text(2));
+        let sampling = Sampling {
+            temperature: f32::NAN,
+            top_k: 0,
+            seed: [0; 32],
+        };
+        let refused = generate(&mut engine, b"", 1, &sampling);
+        assert!(
+            matches!(refused, Err(GenerateError::Temperature { .. })),
+            "{refused:?}"
+        );
+    }
+
     fn histogram(sampling: &Sampling, logits: &[f32]) -> Vec<usize> {
         let mut stream = Stream::new(sampling.seed);
         let mut counts = vec![0; logits.len()];
