@@ -7,14 +7,16 @@ mod bits;
 mod blocks;
 mod select;
 mod table;
+mod walk;
 
 use super::frame::{self, Reader};
 use super::{CodecError, DecodeError, Limits, lanes};
 use crate::layout::{Layout, TensorSpec};
-use bits::{BitReader, BitWriter};
+use bits::BitWriter;
 use blocks::Blocks;
 use select::Selector;
 use table::Table;
+use walk::{ChunkPlace, Sink, walk};
 
 /// Values kept of a chunk of `len`: `⌈keep · len / chunk⌉`.
 fn kept_of(len: usize, chunk: u32, keep: u32) -> u32 {
@@ -112,19 +114,6 @@ fn write_section(blocks: &Blocks, chunk: u32, keep: u32, kept: &Kept, out: &mut 
     writer.finish();
 }
 
-/// Receives the chunks of a body while it is checked.
-trait Sink {
-    fn chunk(&mut self, place: &ChunkPlace<'_>, indices: &[u32], symbols: &[u8]);
-}
-
-/// Where a chunk lies, and what its symbols mean.
-struct ChunkPlace<'a> {
-    offset: usize,
-    blocks: &'a Blocks,
-    number: usize,
-    table: &'a Table,
-}
-
 /// Counts values, and keeps nothing.
 #[derive(Default)]
 struct Count(usize);
@@ -191,138 +180,4 @@ pub(super) fn decode(
     };
     walk(reader, layout, chunk, keep, limits, &mut build)?;
     Ok((build.indices, build.values))
-}
-
-fn walk(
-    mut reader: Reader<'_>,
-    layout: &Layout,
-    chunk: u32,
-    keep: u32,
-    limits: &Limits,
-    sink: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    let found_chunk = u32::from_le_bytes(reader.array()?);
-    let found_keep = u32::from_le_bytes(reader.array()?);
-    if (found_keep, found_chunk) != (keep, chunk) {
-        let (expected, found) = ((keep, chunk), (found_keep, found_chunk));
-        return Err(DecodeError::Sparsity { expected, found });
-    }
-    let mut squares = 0.0;
-    for (tensor, spec) in layout.tensors().iter().enumerate() {
-        let table = Table::read(&mut reader, &spec.name, limits)?;
-        let section = Section {
-            tensor: &spec.name,
-            offset: layout.offset(tensor),
-            blocks: &Blocks::new(spec, chunk),
-            table: &table,
-            index_bits: chunk.trailing_zeros(),
-        };
-        let used = section.read(&mut reader, |len| kept_of(len, chunk, keep), sink)?;
-        squares += table.check_use(used, &spec.name)?;
-    }
-    reader.expect_rest(0)?;
-    frame::check_norm(squares, limits)
-}
-
-/// The part of a body that belongs to one tensor, behind its table.
-struct Section<'a> {
-    tensor: &'a str,
-    offset: usize,
-    blocks: &'a Blocks,
-    table: &'a Table,
-    index_bits: u32,
-}
-
-impl Section<'_> {
-    /// Reads every chunk into `sink` and returns how often each symbol occurs.
-    fn read(
-        &self,
-        reader: &mut Reader<'_>,
-        kept_of: impl Fn(usize) -> u32,
-        sink: &mut impl Sink,
-    ) -> Result<[u64; 4], DecodeError> {
-        let mut used = [0u64; 4];
-        let (mut indices, mut symbols) = (Vec::new(), Vec::new());
-        let mut bits = BitReader::new(reader.rest());
-        for number in 0..self.blocks.chunks() {
-            let len = self.blocks.len(number);
-            let limit = kept_of(len);
-            let truncated = || reader.truncated(reader.rest().len() as u64 + 1);
-            let count = bits.take(width(limit)).ok_or_else(truncated)?;
-            if count > limit {
-                let tensor = self.tensor.to_owned();
-                return Err(DecodeError::Count {
-                    tensor,
-                    chunk: number,
-                    limit,
-                    found: count,
-                });
-            }
-            if !bits.holds(u64::from(count) * u64::from(self.index_bits + 2)) {
-                return Err(truncated());
-            }
-            indices.clear();
-            for _ in 0..count {
-                let index = bits.take(self.index_bits).ok_or_else(truncated)?;
-                self.check_index(number, len as u32, indices.last().copied(), index)?;
-                indices.push(index);
-            }
-            symbols.clear();
-            for _ in 0..count {
-                let symbol = bits.take(2).ok_or_else(truncated)?;
-                used[symbol as usize] += 1;
-                symbols.push(symbol as u8);
-            }
-            let (offset, blocks, table) = (self.offset, self.blocks, self.table);
-            sink.chunk(
-                &ChunkPlace {
-                    offset,
-                    blocks,
-                    number,
-                    table,
-                },
-                &indices,
-                &symbols,
-            );
-        }
-        let padding = bits.padding();
-        if padding != 0 {
-            return Err(DecodeError::Padding {
-                tensor: self.tensor.to_owned(),
-                found: padding,
-            });
-        }
-        reader.take(bits.bytes())?;
-        Ok(used)
-    }
-
-    fn check_index(
-        &self,
-        chunk: usize,
-        limit: u32,
-        previous: Option<u32>,
-        found: u32,
-    ) -> Result<(), DecodeError> {
-        let tensor = || self.tensor.to_owned();
-        match previous {
-            _ if found >= limit => Err(DecodeError::IndexRange {
-                tensor: tensor(),
-                chunk,
-                limit,
-                found,
-            }),
-            Some(previous) if found == previous => Err(DecodeError::IndexDuplicate {
-                tensor: tensor(),
-                chunk,
-                found,
-            }),
-            Some(previous) if found < previous => Err(DecodeError::IndexOrder {
-                tensor: tensor(),
-                chunk,
-                previous,
-                found,
-            }),
-            _ => Ok(()),
-        }
-    }
 }
