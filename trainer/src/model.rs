@@ -5,14 +5,20 @@
 //! row a token; what a row's neighbours are is known to attention alone. Everything hot goes
 //! through [`Kernels`].
 
+mod causal;
+mod flex;
 pub(crate) mod kernels;
-pub(crate) mod plain;
+mod plain;
+mod rows;
+mod tape;
+mod widest;
 
 use crate::config::{ConfigError, ModelConfig, layout};
 use archipel_protocol::layout::Layout;
 use burn::tensor::{Tensor, TensorData};
 use kernels::{Attention, Kernels};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Weights of one block, as positions in the list of matrices.
 const PER_LAYER: usize = 6;
@@ -31,7 +37,7 @@ pub(crate) struct Decoder {
     config: ModelConfig,
     layout: Layout,
     matrices: Vec<Matrix>,
-    attention: Attention,
+    attention: Arc<Attention>,
 }
 
 impl Decoder {
@@ -43,7 +49,7 @@ impl Decoder {
             config: config.clone(),
             layout,
             matrices,
-            attention: Attention::new(config),
+            attention: Arc::new(Attention::new(config)),
         })
     }
 
@@ -128,3 +134,6 @@ fn matrices(config: &ModelConfig, layout: &Layout) -> Vec<Matrix> {
     matrices.extend((end..layout.tensors().len()).map(|index| group(index..index + 1)));
     matrices
 }
+
+#[cfg(test)]
+mod tests;

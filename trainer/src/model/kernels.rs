@@ -7,6 +7,7 @@ use crate::config::ModelConfig;
 use crate::transcendental::{exp, ln, sin_cos};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use std::sync::Arc;
 
 /// Geometry of attention, and the rotary table of every position.
 #[derive(Clone, Debug)]
@@ -42,6 +43,23 @@ impl Attention {
     }
 }
 
+impl Attention {
+    /// Columns of a row of queries, keys and values.
+    pub(crate) fn columns(&self) -> usize {
+        (self.heads + 2 * self.kv_heads) * self.head_width
+    }
+
+    /// Where the key of query head `head` begins in a row.
+    pub(crate) fn key_column(&self, head: usize) -> usize {
+        (self.heads + head / (self.heads / self.kv_heads)) * self.head_width
+    }
+
+    /// Where the value of query head `head` begins in a row.
+    pub(crate) fn value_column(&self, head: usize) -> usize {
+        self.key_column(head) + self.kv_heads * self.head_width
+    }
+}
+
 /// What a backend computes for the model.
 pub(crate) trait Kernels: Backend {
     /// x · wᵀ.
@@ -64,7 +82,11 @@ pub(crate) trait Kernels: Backend {
     ///
     /// # Shapes
     /// `qkv [rows, (heads + 2 kv_heads) · head_width]`, result `[rows, heads · head_width]`.
-    fn causal_attention(qkv: Tensor<Self, 2>, shape: &Attention, length: usize) -> Tensor<Self, 2> {
+    fn causal_attention(
+        qkv: Tensor<Self, 2>,
+        shape: &Arc<Attention>,
+        length: usize,
+    ) -> Tensor<Self, 2> {
         plain::causal_attention(qkv, shape, length)
     }
 
@@ -86,7 +108,3 @@ pub(crate) trait Kernels: Backend {
         plain::token_losses(logits, targets)
     }
 }
-
-impl Kernels for burn::backend::Flex {}
-
-impl Kernels for burn::backend::Autodiff<burn::backend::Flex> {}
