@@ -1,0 +1,392 @@
+//! Drives the voting machine of the round: what it asks for is signed, persisted, sent.
+
+use super::{
+    Durable, Event, Member, Phase,
+    judge::Verdict,
+    work::{FoldStage, Pending},
+};
+use crate::{
+    ids::{Digest, MemberId, View},
+    message::{
+        Ask, Ballot, Block, Certificate, Evidence, FinalBlock, Message, Proposal, Vote, VoteKind,
+    },
+    simplex::{Counted, Effect, VIEW_WINDOW},
+};
+
+impl Member {
+    /// Carries the agreement of the round as far as what is known allows.
+    pub(super) fn settle_agreement(&mut self) {
+        self.flush_holds();
+        loop {
+            let Some(work) = &mut self.work else { return };
+            work.collection.note_quorums(work.quorum, self.now);
+            while let Some(effect) = self.work.as_mut().and_then(|w| w.simplex.poll_effect()) {
+                self.carry_out(effect);
+            }
+            if !self.judge_pending() && !self.propose_if_due() && !self.close_if_final() {
+                break;
+            }
+        }
+        self.start_view_timer();
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Vote(ballot) => self.cast(ballot),
+            Effect::Certified(certificate) => {
+                self.progressed();
+                self.broadcast(Message::Certificate(certificate));
+            }
+            Effect::Entered(_) => {
+                let Some(work) = &mut self.work else { return };
+                let length = self.settings.view_us(work.simplex.nullified_views());
+                work.view_ends = Some(self.now.after(length));
+                self.progressed();
+            }
+            Effect::Final(_) => self.progressed(),
+            Effect::Evidence(evidence) => self.note_evidence(evidence),
+        }
+    }
+
+    /// Signs a vote, makes it durable, sends it, counts it.
+    fn cast(&mut self, ballot: Ballot) {
+        assert!(
+            self.may_sign(),
+            "the voting machine is told when it may vote"
+        );
+        let run_id = self.settings.run_id;
+        if ballot.kind == VoteKind::Notarize {
+            let work = self.work.as_ref().expect("votes belong to a round");
+            let block = work.blocks.get(&ballot.digest).cloned();
+            let block = block.expect("only a known block is approved");
+            self.own.blocks.push(block.clone());
+            self.persist(Durable::Block(block));
+            self.enter_phase("agree");
+        }
+        let vote = Vote::signed(&run_id, ballot, self.signer.as_ref());
+        self.own.votes.push(vote.clone());
+        self.persist(Durable::Vote(vote.clone()));
+        self.broadcast(Message::Vote(vote.clone()));
+        if let Some(work) = &mut self.work {
+            work.simplex.vote(vote);
+        }
+    }
+
+    /// Names the phase of the round, once each.
+    pub(super) fn enter_phase(&mut self, phase: &'static str) {
+        let Some(work) = &mut self.work else { return };
+        if work.phase != phase {
+            work.phase = phase;
+            self.tell_phase(phase);
+        }
+    }
+
+    /// Starts the timer of view 0 when updates are no longer waited for.
+    fn start_view_timer(&mut self) {
+        let deadline = self
+            .work
+            .as_ref()
+            .and_then(|work| work.deadline(&self.settings));
+        let Some(work) = &mut self.work else { return };
+        let undecided = work.simplex.decided().is_none() && work.view_ends.is_none();
+        let over = deadline.is_some_and(|at| at <= self.now);
+        if undecided && work.simplex.view() == View(0) && (over || work.has_all_active()) {
+            let length = self.settings.view_us(0);
+            work.view_ends = Some(self.now.after(length));
+        }
+    }
+
+    /// The view's time is up.
+    pub(super) fn expire_view(&mut self) {
+        let Some(work) = &mut self.work else { return };
+        if !work.view_ends.is_some_and(|at| at <= self.now) {
+            return;
+        }
+        work.view_ends = None;
+        // What others need to know, if this member gives the view up because a header was left out.
+        let left_out = work.collection.entries().filter(|e| e.quorum_at.is_some());
+        let ids: Vec<Digest> = left_out.map(|entry| entry.id).collect();
+        let holds = work
+            .collection
+            .all_holds()
+            .filter(|h| h.headers.iter().any(|i| ids.contains(i)));
+        let holds: Vec<_> = holds.cloned().collect();
+        holds
+            .into_iter()
+            .for_each(|holds| self.broadcast(Message::Holds(holds)));
+        if let Some(work) = &mut self.work {
+            work.simplex.give_up();
+        }
+    }
+
+    /// Takes a vote.
+    pub(super) fn on_vote(&mut self, vote: Vote) {
+        let Some(work) = &mut self.work else { return };
+        let ballot = &vote.ballot;
+        let formed = ballot.kind != VoteKind::Nullify || ballot.digest == Digest::default();
+        if (ballot.epoch, ballot.round) != (work.epoch, work.round) || !formed {
+            return self.refuse(
+                vote.member,
+                "vote: for another epoch, or malformed".to_owned(),
+            );
+        }
+        if work.simplex.has(&vote) {
+            return;
+        }
+        if !work.simplex.wants(&vote) {
+            return self.memory.remember(Message::Vote(vote));
+        }
+        if !vote.verify(&self.settings.run_id, self.verifier.as_ref()) {
+            return self.refuse(vote.member, "vote: the signature does not hold".to_owned());
+        }
+        self.memory.remember(Message::Vote(vote.clone()));
+        let counted = work.simplex.vote(vote);
+        if counted == Counted::Yes {
+            self.progressed();
+        }
+    }
+
+    /// Takes a certificate of the present round.
+    pub(super) fn on_certificate(&mut self, from: MemberId, certificate: Certificate) {
+        let Some(work) = &mut self.work else { return };
+        let ballot = &certificate.ballot;
+        if (ballot.epoch, ballot.round) != (work.epoch, work.round) || work.simplex.knows(ballot) {
+            return;
+        }
+        let run_id = &self.settings.run_id;
+        let verifier = self.verifier.as_ref();
+        match certificate.verify(run_id, &work.voters, work.quorum, verifier) {
+            Ok(()) => work.simplex.certificate(certificate),
+            Err(error) => self.refuse(from, format!("certificate: {error}")),
+        }
+    }
+
+    /// Takes a proposal: its form, proposer, signature and justification. Its block is judged
+    /// later, and again whenever something changed.
+    pub(super) fn on_proposal(&mut self, from: MemberId, proposal: Proposal) {
+        let Some(work) = &self.work else { return };
+        let (view, block) = (proposal.view, &proposal.block);
+        let expected = work.simplex.proposer(view);
+        if work.proposals.contains_key(&view)
+            || work.simplex.decided().is_some()
+            || view < work.simplex.view()
+            || view.0 > work.simplex.view().0 + VIEW_WINDOW
+        {
+            return;
+        }
+        if proposal.member != expected || (block.epoch, block.round) != (work.epoch, work.round) {
+            let found = proposal.member;
+            let text = format!("proposal: view {view} is {expected}'s, this one is {found}'s");
+            return self.refuse(from, text);
+        }
+        let run_id = self.settings.run_id;
+        if !proposal.verify(&run_id, self.verifier.as_ref()) {
+            return self.refuse(from, "proposal: the signature does not hold".to_owned());
+        }
+        match self.justified(&proposal) {
+            Ok(forced) => self.keep_proposal(proposal, forced),
+            Err(text) => self.refuse(proposal.member, format!("proposal: {text}")),
+        }
+    }
+
+    fn justified(&mut self, proposal: &Proposal) -> Result<Option<Digest>, String> {
+        let work = self
+            .work
+            .as_ref()
+            .expect("proposals are judged within a round");
+        let justification = &proposal.justification;
+        let forced = work.simplex.justifies(proposal.view, justification);
+        let forced = forced.ok_or("its certificates do not justify the view")?;
+        let run_id = &self.settings.run_id;
+        for certificate in justification {
+            if !work.simplex.knows(&certificate.ballot) {
+                let verifier = self.verifier.as_ref();
+                certificate
+                    .verify(run_id, &work.voters, work.quorum, verifier)
+                    .map_err(|error| format!("justification: {error}"))?;
+            }
+        }
+        if forced.is_some_and(|digest| digest != proposal.block.digest(run_id)) {
+            return Err("it does not repeat the notarized block".to_owned());
+        }
+        Ok(forced)
+    }
+
+    fn keep_proposal(&mut self, proposal: Proposal, forced: Option<Digest>) {
+        let digest = proposal.block.digest(&self.settings.run_id);
+        let (view, received) = (proposal.view, self.now);
+        let justification = proposal.justification.clone();
+        let Some(work) = &mut self.work else { return };
+        work.blocks.insert(digest, proposal.block.clone());
+        work.proposals.insert(
+            view,
+            Pending {
+                proposal,
+                digest,
+                received,
+                forced,
+                settled: false,
+            },
+        );
+        justification
+            .into_iter()
+            .for_each(|certificate| work.simplex.certificate(certificate));
+    }
+
+    /// Judges the proposal of the present view. True where something came of it.
+    fn judge_pending(&mut self) -> bool {
+        let Some(work) = &self.work else { return false };
+        let view = work.simplex.view();
+        let Some(pending) = work.proposals.get(&view).filter(|pending| !pending.settled) else {
+            return false;
+        };
+        if work.simplex.decided().is_some() {
+            return false;
+        }
+        let (digest, member) = (pending.digest, pending.proposal.member);
+        let block = pending.proposal.block.clone();
+        let verdict = match pending.forced {
+            Some(_) => Verdict::Valid,
+            None => self.judge(&block, pending.received),
+        };
+        self.fetch_cut(&block);
+        let Some(work) = &mut self.work else {
+            return false;
+        };
+        match verdict {
+            Verdict::Later => return false,
+            Verdict::Valid => work.simplex.approve(view, digest),
+            Verdict::Never(text) => self.refuse(member, format!("proposal: {text}")),
+        }
+        if let Some(pending) = self.work.as_mut().and_then(|w| w.proposals.get_mut(&view)) {
+            pending.settled = true;
+        }
+        true
+    }
+
+    /// Takes the headers of a block that this member did not know, and fetches their payloads.
+    pub(super) fn fetch_cut(&mut self, block: &Block) {
+        for signed in &block.cut {
+            let Some(work) = &self.work else { return };
+            let id = signed.header.id(&self.settings.run_id);
+            if work.collection.entry(&id).is_none() && self.check_header(signed).is_ok() {
+                self.accept_header(signed.clone());
+            }
+        }
+    }
+
+    /// Once the block is final and its payloads are here: fold. True where something came of it.
+    fn close_if_final(&mut self) -> bool {
+        let Some(work) = &mut self.work else {
+            return false;
+        };
+        let Some(certificate) = work.simplex.decided().cloned() else {
+            return false;
+        };
+        if work.final_block.is_none() {
+            let Some(block) = work.blocks.get(&certificate.ballot.digest).cloned() else {
+                return false;
+            };
+            let view = certificate.ballot.view;
+            let proposer = work.simplex.proposer(view);
+            let included = block.cut.iter().map(|h| h.header.member).collect();
+            let final_block = FinalBlock {
+                block: block.clone(),
+                certificate,
+            };
+            work.final_block = Some(final_block.clone());
+            let round = work.round;
+            self.persist(Durable::Final(final_block.clone()));
+            self.remember_final(final_block);
+            self.event(Event::Agreed {
+                round,
+                view,
+                included,
+                proposer,
+            });
+            self.enter_phase("fold");
+            self.fetch_cut(&block);
+            self.progressed();
+            return true;
+        }
+        work.fold == FoldStage::Waiting && self.fold_if_complete()
+    }
+
+    /// Remembers a final block for members that are one round behind.
+    pub(super) fn remember_final(&mut self, block: FinalBlock) {
+        self.finals.insert(block.block.round, block);
+        while self.finals.len() > super::KEPT_FINALS {
+            self.finals.pop_first();
+        }
+    }
+
+    /// Asks for the block that a certificate is about, where only its digest is known.
+    pub(super) fn ask_for_missing_block(&mut self) {
+        let Some(work) = &self.work else { return };
+        let decided = work.simplex.decided();
+        let wanted = decided.or_else(|| work.simplex.notarized_below(work.simplex.view()));
+        let Some(certificate) = wanted.filter(|c| !work.blocks.contains_key(&c.ballot.digest))
+        else {
+            return;
+        };
+        let ask = Ask::Block(work.round, certificate.ballot.digest);
+        let signers = certificate
+            .seals
+            .iter()
+            .map(|seal| work.voters[usize::from(seal.voter)]);
+        for member in signers.collect::<Vec<_>>() {
+            self.send(member, Message::Ask(ask.clone()));
+        }
+    }
+
+    /// Takes a block that this member asked for.
+    pub(super) fn on_block(&mut self, block: Block) {
+        let digest = block.digest(&self.settings.run_id);
+        let Some(work) = &mut self.work else { return };
+        let decided = work.simplex.decided();
+        let wanted = decided.or_else(|| work.simplex.notarized_below(work.simplex.view()));
+        if wanted.is_some_and(|certificate| certificate.ballot.digest == digest) {
+            work.blocks.insert(digest, block);
+        }
+    }
+
+    /// Keeps a proof of misbehaviour until a block carries it, and passes it on once.
+    pub(super) fn note_evidence(&mut self, evidence: Evidence) {
+        let same = |other: &Evidence| {
+            (other.accused(), other.round()) == (evidence.accused(), evidence.round())
+                && std::mem::discriminant(other) == std::mem::discriminant(&evidence)
+        };
+        if self.evidence.iter().any(same) || self.evidence.len() >= super::MAX_PENDING_EVIDENCE {
+            return;
+        }
+        self.evidence.push(evidence.clone());
+        self.record_side(&crate::record::Body::Evidence(Box::new(evidence.clone())));
+        let text = format!(
+            "{} broke the rules of round {}",
+            evidence.accused(),
+            evidence.round()
+        );
+        self.event(Event::Incident {
+            kind: "equivocation",
+            text,
+        });
+        self.broadcast(Message::Evidence(Box::new(evidence)));
+    }
+
+    /// Takes a proof from another member.
+    pub(super) fn on_evidence(&mut self, from: MemberId, evidence: Evidence) {
+        let known = self.chain.current().seat(&evidence.accused()).is_some();
+        if !known || self.evidence.contains(&evidence) {
+            return;
+        }
+        match evidence.verify(&self.settings.run_id, self.verifier.as_ref()) {
+            Ok(()) => self.note_evidence(evidence),
+            Err(error) => self.refuse(from, format!("evidence: {error}")),
+        }
+    }
+
+    /// True where the round is in a phase in which the voting machine runs.
+    pub(super) fn is_agreeing(&self) -> bool {
+        self.phase == Phase::Round
+    }
+}

@@ -1,0 +1,100 @@
+//! What this member proposes when a view is its own.
+
+use super::{Durable, Member, work::Work};
+use crate::{
+    ids::Timestamp,
+    message::{
+        Block, MAX_CHANGES, MAX_EVIDENCE, MAX_JUSTIFICATION, Message, Proposal, SignedHeader,
+        VoteKind,
+    },
+};
+
+impl Member {
+    /// Proposes where the view is this member's and a block can be had. True where it did.
+    pub(super) fn propose_if_due(&mut self) -> bool {
+        self.note_changes();
+        let Some(work) = &self.work else { return false };
+        let view = work.simplex.view();
+        let mine = work.simplex.proposer(view) == self.me && !work.proposed.contains(&view);
+        if !mine || work.simplex.decided().is_some() || !self.may_sign() {
+            return false;
+        }
+        let Some(justification) = work.simplex.justification(view) else {
+            return false;
+        };
+        if justification.len() > MAX_JUSTIFICATION {
+            return false;
+        }
+        let notarized = justification
+            .last()
+            .filter(|c| c.ballot.kind == VoteKind::Notarize);
+        let block = match notarized {
+            Some(certificate) => work.blocks.get(&certificate.ballot.digest).cloned(),
+            None => self.assemble(work),
+        };
+        let Some(block) = block else { return false };
+        let run_id = self.settings.run_id;
+        let signer = self.signer.as_ref();
+        let proposal = Proposal::signed(&run_id, view, block, justification, signer);
+        self.own
+            .proposals
+            .insert((proposal.block.round, view), proposal.clone());
+        self.persist(Durable::Proposal(proposal.clone()));
+        self.broadcast(Message::Proposal(Box::new(proposal.clone())));
+        if let Some(work) = &mut self.work {
+            work.proposed.insert(view);
+        }
+        self.on_proposal(self.me, proposal);
+        true
+    }
+
+    /// Notes since when complete changes wait.
+    fn note_changes(&mut self) {
+        let waiting = !self.complete_changes().is_empty();
+        let now = self.now;
+        if let Some(work) = &mut self.work {
+            work.changes_since = match waiting {
+                true => work.changes_since.or(Some(now)),
+                false => None,
+            };
+        }
+    }
+
+    /// The block this member thinks right at this moment, if there is one yet.
+    fn assemble(&self, work: &Work) -> Option<Block> {
+        let mut cut: Vec<SignedHeader> = Vec::new();
+        for member in &work.voters {
+            if work.collection.equivocation(member).is_some() {
+                continue;
+            }
+            let of_member = work.collection.of(member);
+            let available = of_member.filter(|entry| work.collection.is_available(&entry.id));
+            cut.extend(available.map(|entry| entry.header.clone()).next());
+        }
+        let covered = work.active.iter().all(|member| {
+            cut.iter().any(|signed| signed.header.member == *member)
+                || work.collection.equivocation(member).is_some()
+        });
+        let passed = |at: Option<Timestamp>| at.is_some_and(|at| at <= self.now);
+        let late = passed(work.deadline(&self.settings));
+        let enough = !cut.is_empty() && cut.len() >= self.settings.minimum_updates;
+        let changes = self.complete_changes();
+        if !enough || !(covered || late) {
+            let empty = passed(work.second_deadline()) || (late && !changes.is_empty());
+            if !empty {
+                return None;
+            }
+            cut.clear();
+        }
+        let evidence = self.evidence.iter().take(MAX_EVIDENCE).cloned().collect();
+        Some(Block {
+            epoch: work.epoch,
+            round: work.round,
+            cut,
+            presents: work.presents.values().cloned().collect(),
+            changes: changes.into_iter().take(MAX_CHANGES).collect(),
+            evidence,
+            certificate: work.certificate.clone(),
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! Timers, and sending again what may have been lost.
+//!
+//! Nothing is acknowledged: whatever the round still needs is sent again after a while, less and
+//! less often while nothing moves.
+
+use super::{Member, Phase, collection::Payload};
+use crate::message::{Ask, Message, StateCertificate};
+
+/// The resend interval doubles this many times at the most.
+const MAX_DOUBLINGS: u32 = 4;
+
+impl Member {
+    /// Something moved: what was just sent need not be sent again soon.
+    pub(super) fn progressed(&mut self) {
+        self.resends = 0;
+        self.resend_at = self.now.after(self.settings.resend_us);
+    }
+
+    /// Does what is due.
+    pub(super) fn on_timeout(&mut self) {
+        if self.phase == Phase::Round {
+            self.expire_view();
+        }
+        if self.resend_at <= self.now {
+            let doublings = self.resends.min(MAX_DOUBLINGS);
+            self.resends += 1;
+            self.resend_at = self.now.after(self.settings.resend_us << doublings);
+            self.resend();
+        }
+    }
+
+    fn resend(&mut self) {
+        match self.phase {
+            Phase::Recall => self.ask_recall(),
+            Phase::Founding => self.resend_root(),
+            Phase::Round => self.resend_round(),
+            Phase::Sync => {
+                self.ask_for_state();
+                self.ask_anyone();
+            }
+            Phase::Follow => self.ask_anyone(),
+            Phase::Done => {}
+        }
+    }
+
+    /// Asks one member after the other for the highest certificate.
+    fn ask_anyone(&mut self) {
+        let seats = self.chain.current().voters();
+        let others: Vec<_> = seats
+            .into_iter()
+            .filter(|member| *member != self.me)
+            .collect();
+        if !others.is_empty() {
+            let member = others[self.resends as usize % others.len()];
+            self.send(member, Message::Ask(Ask::Tip));
+        }
+    }
+
+    fn resend_root(&mut self) {
+        let Some(certifier) = &self.certifier else {
+            return;
+        };
+        if let Some(vote) = certifier.latest_of(&self.me).cloned() {
+            self.broadcast(Message::Root(vote));
+        }
+    }
+
+    fn resend_round(&mut self) {
+        let Some(work) = &self.work else { return };
+        let decided = work.simplex.decided().is_some();
+        let mut messages: Vec<Message> = Vec::new();
+        if !decided {
+            let own = self.own.headers.get(&work.round);
+            messages.extend(own.map(|(signed, _)| Message::Header(Box::new(signed.clone()))));
+            let holds = work.collection.signed_holds(&self.me).iter().cloned();
+            messages.extend(holds.map(Message::Holds));
+            messages.extend(work.presents.get(&self.me).cloned().map(Message::Present));
+            let view = work.simplex.view();
+            let mine = self.own.proposals.get(&(work.round, view)).cloned();
+            messages.extend(mine.map(|proposal| Message::Proposal(Box::new(proposal))));
+        }
+        messages.extend(
+            work.simplex
+                .own_votes(&self.me)
+                .into_iter()
+                .map(Message::Vote),
+        );
+        messages.extend(
+            work.simplex
+                .standing()
+                .into_iter()
+                .map(Message::Certificate),
+        );
+        messages.extend(self.motions.own_messages());
+        messages
+            .into_iter()
+            .for_each(|message| self.broadcast(message));
+        self.resend_root();
+        self.ask_for_missing_block();
+        self.ask_for_final();
+        self.sync_if_stuck();
+        self.fetch_again();
+        self.remind_of_base();
+    }
+
+    /// Members that are not in this round yet may lack the certificate of the state it starts from.
+    fn remind_of_base(&mut self) {
+        let Some(work) = &self.work else { return };
+        let certificate: StateCertificate = work.certificate.clone();
+        if self.resends > 1 {
+            self.broadcast(Message::State(certificate));
+        }
+    }
+
+    /// The next state is certified, and this member cannot fold it: payloads or block are not to
+    /// be had. After a few attempts it takes the state instead.
+    fn sync_if_stuck(&mut self) {
+        let next = self.round().map(|round| round.next());
+        let tip = self.tip.as_ref().map(|(tip, _)| tip.clone());
+        let certified = tip.filter(|tip| Some(tip.round) == next && self.next.is_none());
+        let running = self
+            .work
+            .as_ref()
+            .is_some_and(|w| w.fold == super::work::FoldStage::Running);
+        if certified.is_some() && self.resends > 2 && !running {
+            self.start_sync(certified);
+        }
+    }
+
+    fn fetch_again(&mut self) {
+        let Some(work) = &self.work else { return };
+        let missing = work
+            .collection
+            .entries()
+            .filter(|e| e.payload == Payload::Fetching);
+        let missing: Vec<_> = missing.map(|entry| entry.header.clone()).collect();
+        missing.iter().for_each(|signed| self.fetch(signed));
+    }
+}

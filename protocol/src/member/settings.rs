@@ -1,0 +1,75 @@
+//! What a member needs to know of the charter, in the units its machines use.
+
+use crate::{
+    ids::{MemberId, RunId},
+    layout::Layout,
+    ledger::Membership,
+};
+
+/// Microseconds in a millisecond.
+const MS: u64 = 1000;
+
+/// The part of a charter that the member machine reads, all times in microseconds.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The run.
+    pub run_id: RunId,
+    /// The members of epoch 0, with fault model and threshold.
+    pub founding: Membership,
+    /// The model's layout.
+    pub layout: Layout,
+    /// Keys that may connect besides the members: observers, auditors, relays.
+    pub guests: Vec<MemberId>,
+    /// The run ends before this round.
+    pub rounds: u64,
+    /// Inner steps of a round.
+    pub steps: u64,
+    /// Tokens of one inner step.
+    pub tokens_per_step: u64,
+    /// Identifier of the codec.
+    pub codec: u8,
+    /// The most bytes a payload may have.
+    pub max_payload_bytes: u64,
+    /// Identifier of the aggregation rule, for the records.
+    pub rule: u8,
+    /// True where the codec keeps a residual.
+    pub error_feedback: bool,
+    /// Misses in a row whose update the residual carries.
+    pub max_carried: u32,
+    /// The fewest updates of a cut that is not empty.
+    pub minimum_updates: usize,
+    /// The numerics class every header must name.
+    pub numerics: String,
+    /// Bound on the way of one message (Δ).
+    pub delta_us: u64,
+    /// Allowance for fetching payloads within a view.
+    pub fetch_us: u64,
+    /// The shortest deadline.
+    pub deadline_floor_us: u64,
+    /// The longest deadline.
+    pub deadline_ceiling_us: u64,
+    /// k × 1000 of the deadline rule.
+    pub deadline_mad_milli: u64,
+    /// No deadline: wait for all active members.
+    pub wait_all: bool,
+    /// Interval after which what is outstanding is sent again.
+    pub resend_us: u64,
+    /// How long holds are gathered before they are sent.
+    pub hold_batch_us: u64,
+    /// Wall clock, in milliseconds since 1970, at [`crate::ids::Timestamp`] zero; used only to date
+    /// records.
+    pub unix_ms_at_zero: u64,
+}
+
+impl Settings {
+    /// The length of a view's timer after `nullified` views of the round.
+    pub fn view_us(&self, nullified: u32) -> u64 {
+        let base = 3 * self.delta_us + self.fetch_us;
+        base.saturating_mul(1 << nullified.min(16))
+    }
+
+    /// Milliseconds to microseconds; saturates.
+    pub fn from_ms(ms: u64) -> u64 {
+        ms.saturating_mul(MS)
+    }
+}

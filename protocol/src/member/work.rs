@@ -1,0 +1,106 @@
+//! What a member knows of the round it is in.
+
+use super::{Settings, collection::Collection};
+use crate::{
+    ids::{Digest, Epoch, MemberId, Root, Round, Timestamp, View},
+    message::{Block, FinalBlock, Present, Proposal, StateCertificate},
+    simplex::Simplex,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A proposal and what was thought of it.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub proposal: Proposal,
+    pub digest: Digest,
+    pub received: Timestamp,
+    /// The one block that its justification allows, where there is one.
+    pub forced: Option<Digest>,
+    /// Voted for, or refused for good.
+    pub settled: bool,
+}
+
+/// How far the fold of this round is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FoldStage {
+    /// The block is not final, or payloads are missing.
+    Waiting,
+    /// The driver folds.
+    Running,
+    /// The next state is here.
+    Done,
+}
+
+/// The round a member is in.
+#[derive(Clone, Debug)]
+pub(super) struct Work {
+    pub epoch: Epoch,
+    pub round: Round,
+    pub base: Root,
+    pub certificate: StateCertificate,
+    pub voters: Vec<MemberId>,
+    pub quorum: usize,
+    pub active: Vec<MemberId>,
+    pub started: Timestamp,
+    /// Length of the deadline; none with `wait_all`.
+    pub deadline_us: Option<u64>,
+    pub collection: Collection,
+    pub simplex: Simplex,
+    pub proposals: BTreeMap<View, Pending>,
+    pub blocks: BTreeMap<Digest, Block>,
+    pub view_ends: Option<Timestamp>,
+    pub proposed: BTreeSet<View>,
+    pub final_block: Option<FinalBlock>,
+    pub fold: FoldStage,
+    pub fold_attempt: u32,
+    pub presents: BTreeMap<MemberId, Present>,
+    pub flush_holds_at: Option<Timestamp>,
+    /// When complete changes of membership were first known.
+    pub changes_since: Option<Timestamp>,
+    pub phase: &'static str,
+}
+
+impl Work {
+    pub fn phase(&self) -> &'static str {
+        self.phase
+    }
+
+    /// The end of the time that updates are waited for.
+    ///
+    /// With `wait_all` there is none, until a complete change of membership has waited for the
+    /// ceiling: otherwise a dead member could never be removed.
+    pub fn deadline(&self, settings: &Settings) -> Option<Timestamp> {
+        match self.deadline_us {
+            Some(length) => Some(self.started.after(length)),
+            None => self
+                .changes_since
+                .map(|at| at.after(settings.deadline_ceiling_us)),
+        }
+    }
+
+    /// The end of twice that time, after which an empty cut is valid.
+    pub fn second_deadline(&self) -> Option<Timestamp> {
+        self.deadline_us
+            .map(|length| self.started.after(2 * length))
+    }
+
+    /// True where a payload of every active member is here, or proof that it announced two.
+    pub fn has_all_active(&self) -> bool {
+        self.active.iter().all(|member| {
+            self.collection.holds_of(member) || self.collection.equivocation(member).is_some()
+        })
+    }
+
+    /// The moments at which something is due.
+    pub fn timers(&self, settings: &Settings) -> Vec<(Timestamp, &'static str)> {
+        let undecided = self.simplex.decided().is_none();
+        let mut timers = Vec::new();
+        timers.extend(self.flush_holds_at.map(|at| (at, "holds")));
+        if undecided {
+            timers.extend(self.deadline(settings).map(|at| (at, "deadline")));
+            timers.extend(self.second_deadline().map(|at| (at, "second deadline")));
+            timers.extend(self.view_ends.map(|at| (at, "view")));
+        }
+        timers
+    }
+}

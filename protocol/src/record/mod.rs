@@ -1,0 +1,180 @@
+//! The records a member keeps of every round, for anyone who audits it later.
+//!
+//! A record is `magic[16] · run_id[32] · member[32] · index u64 · round u64 · time_unix_ms u64 ·
+//! prev[32] · kind u8 · body`, big-endian, with one encoding only. `prev` is the leaf hash of the
+//! record before it (all zero in the first), so that the log is a chain even before a Merkle tree is built
+//! over it. A main log holds exactly four records a final round, in the order of [`Kind`]; a side
+//! log holds everything that is not tied to a round's work.
+
+mod body;
+
+pub use body::{
+    AbsentReason, Body, CommitBody, Done, IntakeBody, IntakeEntry, UpdateBody, Verdict, WorkBody,
+};
+
+use crate::{
+    encoding::{Canonical, sha256},
+    ids::{Digest, MemberId, Round, RunId},
+};
+use serde::{Deserialize, Serialize};
+
+/// The first sixteen bytes of every record.
+pub const MAGIC: &[u8; 16] = b"archipel-record1";
+/// The most bytes a record may have.
+pub const MAX_RECORD_BYTES: usize = 64 * 1024;
+
+/// One of the two logs of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Log {
+    /// Four records a round.
+    Main,
+    /// Everything else.
+    Side,
+}
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// Inner steps done.
+    Work = 1,
+    /// The update made of them.
+    Update = 2,
+    /// The updates received.
+    Intake = 3,
+    /// The fold and its certified result.
+    Commit = 4,
+    /// The beginning of the log.
+    Genesis = 16,
+    /// A change of membership.
+    Epoch = 17,
+    /// A crash, restore, rollback or repair.
+    Incident = 21,
+    /// A proof of misbehaviour.
+    Evidence = 22,
+    /// The end of the run.
+    End = 24,
+}
+
+/// The hash of a record as a leaf of its log (RFC 6962).
+pub fn leaf_hash(record: &[u8]) -> Digest {
+    let mut bytes = Vec::with_capacity(1 + record.len());
+    bytes.push(0);
+    bytes.extend_from_slice(record);
+    sha256(&bytes)
+}
+
+/// Where a log stands: what the next record continues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// Index of the next record.
+    pub next: u64,
+    /// Leaf hash of the last one, zero before the first.
+    pub last: Digest,
+    /// Time of the last one.
+    pub unix_ms: u64,
+    /// The round of the first one.
+    pub first_round: Option<Round>,
+}
+
+/// Why bytes cannot be the last record of a member's log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// Too short, too long, or without the magic.
+    #[error("expected a record that begins with {MAGIC:?}, found {found} other bytes")]
+    NotARecord {
+        /// Bytes found.
+        found: usize,
+    },
+    /// Another run's or another member's.
+    #[error("the record belongs to another run or member: is this another node's folder?")]
+    Stranger,
+    /// The index does not follow from the number of records.
+    #[error("expected record {expected}, found {found}")]
+    Index {
+        /// The index that the log's length asks for.
+        expected: u64,
+        /// The index in the record.
+        found: u64,
+    },
+}
+
+const INDEX_AT: usize = 80;
+const ROUND_AT: usize = 88;
+const TIME_AT: usize = 96;
+const PREFIX_BYTES: usize = 137;
+
+fn number_at(record: &[u8], at: usize) -> u64 {
+    u64::from_be_bytes(record[at..at + 8].try_into().expect("eight bytes"))
+}
+
+impl Chain {
+    /// Takes up a log of `count` records from its first and last.
+    pub fn resume(
+        (run_id, member): (&RunId, &MemberId),
+        count: u64,
+        first: &[u8],
+        last: &[u8],
+    ) -> Result<Self, ChainError> {
+        for record in [first, last] {
+            let sized = (PREFIX_BYTES..=MAX_RECORD_BYTES).contains(&record.len());
+            if !sized || &record[..16] != MAGIC {
+                return Err(ChainError::NotARecord {
+                    found: record.len(),
+                });
+            }
+            if record[16..48] != run_id.0 || record[48..80] != member.0 {
+                return Err(ChainError::Stranger);
+            }
+        }
+        let found = number_at(last, INDEX_AT);
+        if found.checked_add(1) != Some(count) {
+            return Err(ChainError::Index {
+                expected: count.saturating_sub(1),
+                found,
+            });
+        }
+        Ok(Self {
+            next: count,
+            last: leaf_hash(last),
+            unix_ms: number_at(last, TIME_AT),
+            first_round: Some(Round(number_at(first, ROUND_AT))),
+        })
+    }
+
+    /// Writes the next record and moves on. Its time never runs back.
+    ///
+    /// # Panics
+    /// Where the record would exceed [`MAX_RECORD_BYTES`]; every body is bounded below it.
+    pub fn append(
+        &mut self,
+        (run_id, member): (&RunId, &MemberId),
+        round: Round,
+        unix_ms: u64,
+        body: &Body,
+    ) -> Vec<u8> {
+        self.unix_ms = self.unix_ms.max(unix_ms);
+        let mut out = Canonical::bare();
+        out.raw(MAGIC)
+            .raw(&run_id.0)
+            .raw(&member.0)
+            .u64(self.next)
+            .u64(round.0);
+        out.u64(self.unix_ms)
+            .raw(&self.last.0)
+            .u8(body.kind() as u8);
+        body.write(&mut out);
+        let bytes = out.finish();
+        assert!(
+            bytes.len() <= MAX_RECORD_BYTES,
+            "bodies are bounded below the limit"
+        );
+        self.first_round.get_or_insert(round);
+        self.next += 1;
+        self.last = leaf_hash(&bytes);
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests;
