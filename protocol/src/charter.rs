@@ -19,7 +19,7 @@ pub use decimal::{Decimal, DecimalError};
 pub use error::CharterError;
 pub use fault::FaultModel;
 pub use plan::{Plan, PlanError};
-pub use signed::{CharterSignature, SignedCharter};
+pub use signed::{CharterSignature, MAX_CHARTER_BYTES, SignedCharter};
 
 use crate::encoding::Canonical;
 use crate::ids::{Digest, MemberId, RunId};

@@ -1,7 +1,7 @@
 //! Why a charter is refused.
 
 use super::plan::PlanError;
-use super::signed::MAX_FILE_BYTES;
+use super::signed::MAX_CHARTER_BYTES;
 use super::{MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_MEMBERS};
 use crate::ids::MemberId;
 
@@ -10,14 +10,15 @@ use crate::ids::MemberId;
 pub enum CharterError {
     /// The file is too long to be a charter.
     #[error(
-        "expected a charter of at most {MAX_FILE_BYTES} bytes, found {found}: is it the right file?"
+        "expected a charter of at most {MAX_CHARTER_BYTES} bytes, found {found}: is it the right \
+         file?"
     )]
     TooLong {
         /// Bytes found.
         found: usize,
     },
     /// The text is not TOML, or has other fields than a charter.
-    #[error("expected a charter in TOML: {0}")]
+    #[error("expected a charter in TOML: {}", printable(&.0.to_string()))]
     Malformed(toml::de::Error),
     /// A value has no TOML form.
     #[error("this charter has no TOML form: {0}")]
@@ -158,4 +159,11 @@ pub enum CharterError {
         /// The name of the first of them.
         first: String,
     },
+}
+
+/// The parser quotes the text it was given, which may be anybody's.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && c != '\n' { '?' } else { c })
+        .collect()
 }

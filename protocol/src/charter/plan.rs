@@ -286,6 +286,18 @@ impl ModelPlan {
         let all = heads * u128::from(self.vocabulary) * d + u128::from(self.layers) * block + d;
         u64::try_from(all).unwrap_or(u64::MAX)
     }
+
+    /// Floating-point operations of training on `tokens` tokens; saturates.
+    ///
+    /// 6 for each weight that a token is multiplied by (2 forward, 4 backward; the embedding is
+    /// looked up), and 6 · context · d a block for the causal half of attention.
+    pub fn training_flop(&self, tokens: u64) -> u128 {
+        let d = u128::from(self.d_model);
+        let kv = d / u128::from(self.heads.max(1)) * u128::from(self.kv_heads);
+        let block = 2 * d * (d + kv) + 3 * d * u128::from(self.ffn) + u128::from(self.context) * d;
+        let weights = u128::from(self.layers) * block + d * u128::from(self.vocabulary);
+        weights.saturating_mul(6).saturating_mul(u128::from(tokens))
+    }
 }
 
 impl Plan {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The most bytes of a charter file.
-pub const MAX_FILE_BYTES: usize = 4 << 20;
+pub const MAX_CHARTER_BYTES: usize = 4 << 20;
 
 /// One member's signature of a charter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl SignedCharter {
     /// # Errors
     /// Where the text is too long or not a charter.
     pub fn from_toml(text: &str) -> Result<Self, CharterError> {
-        if text.len() > MAX_FILE_BYTES {
+        if text.len() > MAX_CHARTER_BYTES {
             return Err(CharterError::TooLong { found: text.len() });
         }
         toml::from_str(text).map_err(CharterError::Malformed)

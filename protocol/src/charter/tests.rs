@@ -318,9 +318,13 @@ fn other_files_are_refused_with_the_line() {
         error.contains("fault_modle") && error.contains("line"),
         "{error}"
     );
-    let long = " ".repeat(signed::MAX_FILE_BYTES + 1);
+    let foreign = SignedCharter::from_toml("name = \u{1b}[2J")
+        .expect_err("not TOML")
+        .to_string();
+    assert!(!foreign.contains('\u{1b}'), "{foreign:?}");
+    let long = " ".repeat(signed::MAX_CHARTER_BYTES + 1);
     let expected = CharterError::TooLong {
-        found: signed::MAX_FILE_BYTES + 1,
+        found: signed::MAX_CHARTER_BYTES + 1,
     };
     assert_eq!(SignedCharter::from_toml(&long), Err(expected));
 }

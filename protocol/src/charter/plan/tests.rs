@@ -300,4 +300,8 @@ fn parameters_follow_the_formula() {
         ..tied
     };
     assert_eq!(huge.parameters(), u64::MAX);
+    assert_eq!(huge.training_flop(u64::MAX), u128::MAX);
+    let products = block - 2 * 64 + 64 * 64;
+    let flop = Plan::nano().model.training_flop(10);
+    assert_eq!(flop, u128::from(6 * 10 * (2 * products + 64 * 256)));
 }
