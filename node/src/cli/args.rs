@@ -1,0 +1,123 @@
+//! What the commands take that speak to a running node, or start one.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Run the node, in the foreground, until the run ends or Ctrl-C.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct RunArgs {
+    /// The member's folder, with node.toml and charter.toml.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Print one JSON object a line on stdout; logs stay on stderr.
+    #[arg(long)]
+    pub json: bool,
+    /// Stop when standard input closes, so that a parent's death ends the node too.
+    #[arg(long)]
+    pub until_stdin_closes: bool,
+}
+
+/// Show where a running node stands.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct StatusArgs {
+    /// The member's folder.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Leave the federation: propose one's own removal, and stop when it takes effect.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct LeaveArgs {
+    /// The member's folder.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// Propose a change of membership to the other members.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct ProposeArgs {
+    /// The folder of the member that proposes; its node must be running.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The change.
+    #[command(subcommand)]
+    pub change: ChangeArgs,
+}
+
+/// A change that a member may propose.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum ChangeArgs {
+    /// Admit a new member, or one that was removed before.
+    Admit {
+        /// The line that `archipel init` printed: name, key, addresses.
+        #[arg(required = true, value_name = "LINE")]
+        line: Vec<String>,
+    },
+    /// Remove a member for good; it may be admitted again.
+    Remove {
+        /// The member's name.
+        name: String,
+    },
+    /// Suspend a member: it keeps its seat, and nobody waits for it.
+    Suspend {
+        /// The member's name.
+        name: String,
+    },
+}
+
+/// Vote for a proposed change.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct VoteArgs {
+    /// The folder of the member that votes; its node must be running.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The change's hash, or its beginning, as `archipel charter amendments` shows it.
+    #[arg(value_name = "AMENDMENT")]
+    pub amendment: String,
+}
+
+/// List the changes that were proposed, with their votes.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct AmendmentsArgs {
+    /// The folder of a member; its node must be running.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Let a trained model continue a text.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct GenerateArgs {
+    /// A member's folder, or one with an exported checkpoint.
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: PathBuf,
+    /// The text to continue.
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: String,
+    /// Bytes to generate.
+    #[arg(long, value_name = "N", default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub bytes: u32,
+    /// 0 takes the likeliest byte every time; 1 draws as the model believes; at most 10.
+    #[arg(long, value_name = "T", default_value_t = 0.8, value_parser = temperature)]
+    pub temperature: f32,
+    /// Draw from the K likeliest bytes only.
+    #[arg(long, value_name = "K", default_value_t = 40,
+        value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub top_k: u16,
+    /// The same number gives the same text.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=10.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to 10".to_owned()),
+    }
+}

@@ -1,0 +1,134 @@
+//! `archipel charter new`: a charter without members, from a preset or a plan file.
+
+use crate::cli::{read_text, write_new_file};
+use anyhow::{Context, bail};
+use archipel_protocol::charter::{
+    Charter, FaultModel, MAX_CHARTER_BYTES, Plan, SignedCharter, is_name,
+};
+use archipel_protocol::ids::BlobHash;
+use clap::{Args, ValueEnum};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Write a charter without members.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct NewArgs {
+    /// The file to write; it must not exist.
+    #[arg(long, value_name = "FILE", default_value = "charter.toml")]
+    pub out: PathBuf,
+    /// The federation's name: 1 to 64 of a-z 0-9 -.
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// The plan to start from.
+    #[arg(long, value_enum, default_value_t = Preset::Nano, conflicts_with = "plan")]
+    pub preset: Preset,
+    /// A plan of your own: the [charter.plan…] tables of a charter, without `charter.plan`.
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// What members assume of each other.
+    #[arg(long, value_enum, default_value_t = Faults::Byzantine)]
+    pub fault_model: Faults,
+    /// Votes that an amendment needs [default: the quorum].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub threshold: Option<u32>,
+    /// Rounds after which the run ends [default: the plan's].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    pub rounds: Option<u64>,
+    /// Held-out bytes that all members evaluate on; each needs a copy of this file.
+    #[arg(long, value_name = "FILE")]
+    pub holdout: Option<PathBuf>,
+}
+
+/// A plan to start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// The smallest that trains something; whole updates in one byte a value.
+    Nano,
+    /// The demo's: the same model; sparse updates in two bits a kept value.
+    Demo,
+}
+
+/// What members assume of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Faults {
+    /// Fewer than a third may lie in any way: four members or more.
+    Byzantine,
+    /// Members may stop, and never lie: for two or three that trust each other.
+    Crash,
+}
+
+pub(super) fn run(args: &NewArgs) -> anyhow::Result<()> {
+    let charter = draft(args)?;
+    let text = SignedCharter::new(charter).to_toml()?;
+    write_new_file(&args.out, &text)?;
+    let out = args.out.display();
+    eprintln!(
+        "Wrote {out}, a charter without members.\n\n\
+         Next:\n\
+         \x20 1. Read the plan in it and change what should be otherwise.\n\
+         \x20 2. archipel charter add-member {out} LINE, with the line that each site's\n\
+         \x20    `archipel init` printed.\n\
+         \x20 3. Send the file round: each site reads what it gives with `archipel charter show`\n\
+         \x20    and signs with `archipel charter sign`.\n\
+         \x20 4. archipel charter verify {out}; then each site puts it into its folder as\n\
+         \x20    charter.toml."
+    );
+    Ok(())
+}
+
+fn draft(args: &NewArgs) -> anyhow::Result<Charter> {
+    if !is_name(&args.name) {
+        bail!(
+            "--name: expected 1 to 64 characters of a-z 0-9 -, found {:?}",
+            args.name
+        );
+    }
+    let mut plan = match (&args.plan, args.preset) {
+        (Some(path), _) => read_plan(path)?,
+        (None, Preset::Nano) => Plan::nano(),
+        (None, Preset::Demo) => Plan::demo(),
+    };
+    if let Some(rounds) = args.rounds {
+        // The schedule's end follows the run's, or the rate would stay at its floor or peak.
+        plan.rounds = rounds;
+        plan.inner.total_steps = rounds.saturating_mul(plan.inner.steps);
+        plan.inner.warmup_steps = plan.inner.warmup_steps.min(plan.inner.total_steps);
+    }
+    if let Some(path) = &args.holdout {
+        let (hash, length) = hash_file(path)
+            .with_context(|| format!("cannot read the held-out bytes {}", path.display()))?;
+        (plan.data.holdout, plan.data.holdout_bytes) = (Some(hash), length);
+    }
+    let mut founding_nonce = [0; 32];
+    getrandom::fill(&mut founding_nonce).context("the system gave no random bytes")?;
+    // Member counts are not known yet: what depends on them is checked when members sign.
+    plan.validate(usize::MAX, usize::MAX)?;
+    Ok(Charter {
+        name: args.name.clone(),
+        founding_nonce,
+        fault_model: match args.fault_model {
+            Faults::Byzantine => FaultModel::Byzantine,
+            Faults::Crash => FaultModel::Crash,
+        },
+        threshold: args.threshold,
+        plan,
+        members: Vec::new(),
+    })
+}
+
+fn read_plan(path: &Path) -> anyhow::Result<Plan> {
+    let text = read_text(path, MAX_CHARTER_BYTES)?;
+    toml::from_str(&text).with_context(|| {
+        format!(
+            "{}: expected a plan in TOML, found another text",
+            path.display()
+        )
+    })
+}
+
+/// BLAKE3 and length of a file.
+fn hash_file(path: &Path) -> std::io::Result<(BlobHash, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    let length = std::io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok((BlobHash(*hasher.finalize().as_bytes()), length))
+}

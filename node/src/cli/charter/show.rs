@@ -1,0 +1,340 @@
+//! `archipel charter show`: the charter in words, and what it asks of a site.
+
+use super::offer::{Offer, Term};
+use super::{names, role_name, unsigned, voting};
+use crate::cli::read_charter;
+use crate::cli::text::{bytes, duration, grouped, plural, wrapped};
+use archipel_protocol::charter::plan::{AggregationRule, CodecKind, OuterRule};
+use archipel_protocol::charter::{Charter, FaultModel, Plan, SignedCharter};
+use archipel_protocol::crypto::Ed25519Verifier;
+use clap::Args;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// A guess for two processor cores.
+const DEFAULT_GFLOPS: f64 = 20.0;
+/// Columns of a page.
+const WIDTH: usize = 100;
+/// Columns of a label and the space after it.
+const INDENT: usize = 16;
+
+/// Show a charter, and what it asks of a site.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct ShowArgs {
+    /// The charter file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What this site computes, in 10^9 operations a second; the default is a guess for two
+    /// processor cores.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_GFLOPS, value_parser = speed)]
+    pub gflops: f64,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (1e-3..=1e12).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0.001 to 1000000000000".to_owned()),
+    }
+}
+
+pub(super) fn run(args: &ShowArgs) -> anyhow::Result<()> {
+    let signed = read_charter(&args.file)?;
+    if args.json {
+        println!("{}", object(&signed, args.gflops));
+    } else {
+        print!("{}", page(&signed, args.gflops));
+    }
+    Ok(())
+}
+
+/// How many votes are needed, and what that withstands, in one sentence.
+pub(super) fn agreement(charter: &Charter) -> String {
+    let voters = voting(charter).count();
+    if voters == 0 {
+        return "nobody votes yet".to_owned();
+    }
+    let faults = charter.faults();
+    let some = plural(faults, "member");
+    let (model, withstands) = match (charter.fault_model, faults) {
+        (FaultModel::Byzantine, 0) => (
+            "byzantine",
+            "below four voting members this tolerates nobody: when one stops, all wait, and a \
+             liar can stop the run"
+                .to_owned(),
+        ),
+        (FaultModel::Byzantine, _) => ("byzantine", format!("{some} may lie or stop")),
+        (FaultModel::Crash, 0) => (
+            "crash",
+            "nobody may stop, and nobody is protected from a liar".to_owned(),
+        ),
+        (FaultModel::Crash, _) => (
+            "crash",
+            format!("{some} may stop, and nobody is protected from a liar"),
+        ),
+    };
+    format!(
+        "{model}, {} of {} needed; {withstands}",
+        charter.quorum(),
+        plural(voters, "vote")
+    )
+}
+
+/// What signing means for a site, in one sentence.
+pub(super) fn summary(charter: &Charter, file: &Path) -> String {
+    let offer = Offer::new(charter, DEFAULT_GFLOPS);
+    format!(
+        "A member gives about {} of memory and {} of disk, and receives about {} a day, for {} \
+         rounds: see `archipel charter show {}`.",
+        bytes(offer.memory_bytes()),
+        bytes(offer.disk_bytes()),
+        bytes(offer.received_bytes_a_day()),
+        grouped(offer.rounds),
+        file.display()
+    )
+}
+
+/// The whole page, at most 100 columns wide unless a name or address is longer.
+fn page(signed: &SignedCharter, gflops: f64) -> String {
+    let mut out = String::new();
+    head(&mut out, signed);
+    members(&mut out, signed);
+    plan(&mut out, &signed.charter.plan);
+    if signed.charter.plan.validate(usize::MAX, usize::MAX).is_ok() {
+        offer(&mut out, &signed.charter, gflops);
+    }
+    out
+}
+
+fn head(out: &mut String, signed: &SignedCharter) {
+    let charter = &signed.charter;
+    line(out, "federation", &printable(&charter.name));
+    line(out, "run", &signed.run_id().to_string());
+    line(out, "agreement", &agreement(charter));
+    let votes = plural(charter.amendment_votes(), "vote");
+    line(
+        out,
+        "amendments",
+        &format!("{votes} of {}", voting(charter).count()),
+    );
+    let state = match signed.verify(&Ed25519Verifier) {
+        Ok(()) => "whole, and signed by all voting members".to_owned(),
+        Err(error) => format!("not ready: {error}"),
+    };
+    line(out, "state", &state);
+    let missing = unsigned(signed);
+    if !missing.is_empty() {
+        line(out, "to sign", &printable(&names(&missing)));
+    }
+}
+
+fn members(out: &mut String, signed: &SignedCharter) {
+    let members = &signed.charter.members;
+    out.push_str(if members.is_empty() {
+        "\nMembers: none yet\n"
+    } else {
+        "\nMembers\n"
+    });
+    let width = members
+        .iter()
+        .map(|member| member.name.len())
+        .max()
+        .unwrap_or(0);
+    for member in members {
+        let signature = match signed.signatures.iter().any(|s| s.member == member.id) {
+            true => "signed",
+            false => "-",
+        };
+        let (name, role) = (printable(&member.name), role_name(member.role));
+        let (key, addresses) = (member.id.short(), printable(&member.addresses.join(" ")));
+        let row = format!("  {name:width$}  {role:8}  {key}  {signature:6}  {addresses}");
+        let _ = writeln!(out, "{}", row.trim_end());
+    }
+}
+
+fn plan(out: &mut String, plan: &Plan) {
+    out.push_str("\nPlan\n");
+    let (model, inner, timing) = (&plan.model, &plan.inner, &plan.timing);
+    let parameters = grouped(model.parameters());
+    let shape = format!(
+        "P = {parameters} parameters: {} of width {}, context {}, vocabulary {}",
+        plural(model.layers as usize, "layer"),
+        model.d_model,
+        model.context,
+        model.vocabulary
+    );
+    line(out, "  model", &shape);
+    let tokens = grouped(plan.tokens_per_round());
+    let steps = format!(
+        "{} of {} each: {tokens} tokens a round, adamw at {}",
+        plural(usize::try_from(inner.steps).unwrap_or(usize::MAX), "step"),
+        plural(inner.batch_sequences as usize, "sequence"),
+        inner.lr
+    );
+    line(out, "  inner steps", &steps);
+    line(out, "  outer step", &outer(plan));
+    line(out, "  updates", &updates(plan));
+    line(
+        out,
+        "  run",
+        &format!(
+            "{} rounds in {}",
+            grouped(plan.rounds),
+            printable(&plan.numerics_class)
+        ),
+    );
+    let wait = match timing.wait_all {
+        true => "for all active members, without a deadline".to_owned(),
+        false => format!(
+            "{} to {} a round",
+            duration(timing.deadline_floor_ms as f64 / 1e3),
+            duration(timing.deadline_ceiling_ms as f64 / 1e3)
+        ),
+    };
+    line(out, "  waiting", &wait);
+    let manifests = plural(plan.data.manifests.len(), "manifest");
+    let held_out = match plan.data.holdout {
+        Some(hash) => {
+            format!(
+                "{} held out ({})",
+                bytes(plan.data.holdout_bytes),
+                hash.short()
+            )
+        }
+        None => "nothing held out: the members report no common evaluation".to_owned(),
+    };
+    line(out, "  data", &format!("{manifests}, {held_out}"));
+}
+
+fn outer(plan: &Plan) -> String {
+    match plan.outer.rule {
+        OuterRule::Nesterov => {
+            format!(
+                "nesterov at {}, momentum {}",
+                plan.outer.lr, plan.outer.momentum
+            )
+        }
+        OuterRule::Plain => format!("plain at {}", plan.outer.lr),
+    }
+}
+
+fn updates(plan: &Plan) -> String {
+    let exchange = &plan.exchange;
+    let rule = match exchange.rule {
+        AggregationRule::Mean => "mean",
+        AggregationRule::CenteredClip => "centered_clip",
+    };
+    let codec = match exchange.codec {
+        CodecKind::F32 => "f32".to_owned(),
+        CodecKind::Int8 => "int8".to_owned(),
+        CodecKind::TopK2Bit => format!("topk-2bit, {} of {}", exchange.keep, exchange.chunk),
+    };
+    let feedback = match exchange.error_feedback {
+        Some(beta) => format!(", error feedback {beta}"),
+        None => String::new(),
+    };
+    let minimum = plural(exchange.minimum_updates as usize, "update");
+    format!("{codec}{feedback}; {rule} of at least {minimum}")
+}
+
+fn offer(out: &mut String, charter: &Charter, gflops: f64) {
+    let offer = Offer::new(charter, gflops);
+    out.push_str("\nWhat each voting member gives (P parameters, sizes in bytes)\n");
+    line(out, "  memory", &bytes(offer.memory_bytes()));
+    terms(out, &offer.memory);
+    line(out, "  disk", &bytes(offer.disk_bytes()));
+    terms(out, &offer.disk);
+    let network = format!(
+        "{} received a round = (members - 1) · payload; sent: one payload at the least, as much \
+         as received on average",
+        bytes(offer.received_bytes)
+    );
+    line(out, "  network", &network);
+    let payload = format!(
+        "payload {} = {}",
+        bytes(offer.payload_bytes),
+        offer.payload_formula
+    );
+    line(out, "", &payload);
+    let day = format!(
+        "{} received = a round's · min(rounds, 86400 / seconds a round)",
+        bytes(offer.received_bytes_a_day())
+    );
+    line(out, "  bytes a day", &day);
+    let hours = format!(
+        "{} in all = {} · {} rounds, computing alone",
+        duration(offer.run_seconds()),
+        duration(offer.seconds),
+        grouped(offer.rounds)
+    );
+    line(out, "  time", &hours);
+    let speed = format!(
+        "at {gflops} · 10^9 operations a second (--gflops) for {:.3e} operations a round; sites \
+         compute at the same time and wait for the slowest, within the deadline",
+        offer.flop as f64
+    );
+    line(out, "", &speed);
+}
+
+/// A text of somebody else's, without the power to move the cursor.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+fn terms(out: &mut String, terms: &[Term]) {
+    for term in terms.iter().filter(|term| term.bytes > 0) {
+        let size = bytes(term.bytes);
+        let _ = writeln!(out, "    {size:>9}  {}: {}", term.what, term.formula);
+    }
+}
+
+/// A label and a text, wrapped beside it.
+fn line(out: &mut String, label: &str, text: &str) {
+    let mut rows = wrapped(text, WIDTH - INDENT).into_iter();
+    let _ = writeln!(out, "{label:15} {}", rows.next().unwrap_or_default());
+    for row in rows {
+        let _ = writeln!(out, "{:15} {row}", "");
+    }
+}
+
+fn object(signed: &SignedCharter, gflops: f64) -> serde_json::Value {
+    let charter = &signed.charter;
+    let problem = signed
+        .verify(&Ed25519Verifier)
+        .err()
+        .map(|error| error.to_string());
+    let offer = Offer::new(charter, gflops);
+    let missing: Vec<&str> = unsigned(signed).iter().map(|m| m.name.as_str()).collect();
+    json!({
+        "name": charter.name,
+        "run_id": signed.run_id(),
+        "plan_hash": charter.plan.hash(),
+        "fault_model": charter.fault_model,
+        "voters": charter.voters().len(),
+        "quorum": charter.quorum(),
+        "faults": charter.faults(),
+        "ready": problem.is_none(),
+        "problem": problem,
+        "unsigned": missing,
+        "parameters": charter.plan.model.parameters(),
+        "rounds": charter.plan.rounds,
+        "gives": {
+            "memory_bytes": offer.memory_bytes(),
+            "disk_bytes": offer.disk_bytes(),
+            "payload_bytes": offer.payload_bytes,
+            "received_bytes_a_round": offer.received_bytes,
+            "received_bytes_a_day": offer.received_bytes_a_day(),
+            "seconds_a_round": offer.seconds,
+            "seconds_in_all": offer.run_seconds(),
+            "gflops": gflops,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;

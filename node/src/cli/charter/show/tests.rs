@@ -1,0 +1,115 @@
+//! The page as a person sees it.
+
+use super::*;
+use crate::cli::charter::tests::charter;
+use archipel_protocol::crypto::Ed25519Signer;
+
+fn signed(voters: u8) -> SignedCharter {
+    let mut signed = SignedCharter::new(charter(voters, Plan::demo()));
+    for seed in 1..=voters {
+        signed
+            .sign(&Ed25519Signer::new(&[seed; 32]))
+            .expect("a member signs");
+    }
+    signed
+}
+
+#[test]
+fn agreement_says_what_it_withstands() {
+    let cases = [
+        (FaultModel::Byzantine, 0, "nobody votes yet"),
+        (
+            FaultModel::Byzantine,
+            3,
+            "byzantine, 3 of 3 votes needed; below four voting members",
+        ),
+        (
+            FaultModel::Byzantine,
+            4,
+            "byzantine, 3 of 4 votes needed; 1 member may lie or stop",
+        ),
+        (
+            FaultModel::Crash,
+            2,
+            "crash, 2 of 2 votes needed; nobody may stop, and nobody is",
+        ),
+        (
+            FaultModel::Crash,
+            3,
+            "crash, 2 of 3 votes needed; 1 member may stop, and nobody is",
+        ),
+    ];
+    for (model, voters, expected) in cases {
+        let charter = Charter {
+            fault_model: model,
+            ..charter(voters, Plan::demo())
+        };
+        let text = agreement(&charter);
+        assert!(
+            text.starts_with(expected),
+            "expected {expected:?} in {text:?}"
+        );
+    }
+}
+
+#[test]
+fn a_page_fits_and_says_all() {
+    let whole = page(&signed(4), 20.0);
+    for row in whole.lines() {
+        assert!(row.chars().count() <= WIDTH, "{row}");
+        assert_eq!(row, row.trim_end());
+    }
+    for part in [
+        "whole, and signed by all voting members",
+        "member-3  member",
+        "P = 133,440 parameters",
+        "topk-2bit, 64 of 4096, error feedback 0.95; mean of at least 1 update",
+        "  memory        20 MiB",
+        "86400 / seconds a round",
+    ] {
+        assert!(whole.contains(part), "{part:?} is not in\n{whole}");
+    }
+    let mut open = signed(3);
+    open.signatures.truncate(1);
+    let open = page(&open, 20.0);
+    assert!(open.contains("not ready: signatures: expected all 3 voting members, 2 missing"));
+    assert!(open.contains("to sign         member-2, member-3"));
+    assert!(open.contains("this tolerates nobody"));
+}
+
+#[test]
+fn a_broken_plan_is_shown_without_numbers_made_from_it() {
+    let mut broken = signed(4);
+    broken.charter.plan.model.heads = 0;
+    let page = page(&broken, 20.0);
+    assert!(
+        page.contains("not ready: charter.plan.model.heads: expected 1 to"),
+        "{page}"
+    );
+    assert!(!page.contains("What each voting member gives"));
+}
+
+#[test]
+fn the_object_has_the_same_numbers() {
+    let object = object(&signed(4), 20.0);
+    let offer = Offer::new(&signed(4).charter, 20.0);
+    assert_eq!(object["ready"], true);
+    assert_eq!(object["quorum"], 3);
+    assert_eq!(object["gives"]["memory_bytes"], offer.memory_bytes());
+    assert_eq!(object["run_id"], signed(4).run_id().to_string());
+}
+
+#[test]
+fn a_foreign_charter_cannot_move_the_cursor() {
+    let mut foreign = signed(4);
+    foreign.charter.name = "\u{1b}[2J".to_owned();
+    foreign.charter.members[0].name = "\u{1b}[1A".to_owned();
+    foreign.charter.members[1].addresses = vec!["/\r".to_owned()];
+    foreign.charter.plan.numerics_class = "\u{7}".to_owned();
+    foreign.signatures.clear();
+    assert!(
+        page(&foreign, 20.0)
+            .chars()
+            .all(|c| c == '\n' || !c.is_control())
+    );
+}

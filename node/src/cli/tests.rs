@@ -1,0 +1,297 @@
+//! The commands as a person gives them, on real files.
+
+use super::*;
+use archipel_protocol::charter::CharterError;
+use archipel_protocol::crypto::Ed25519Verifier;
+use std::path::Path;
+
+fn archipel(args: &[&str]) -> anyhow::Result<()> {
+    run(Cli::try_parse_from([&["archipel"], args].concat())?)
+}
+
+/// The line that `init` prints, made from the files it wrote.
+fn line(dir: &str) -> Vec<String> {
+    let config = crate::config::NodeConfig::load(Path::new(dir)).expect("init wrote it");
+    let key = crate::config::SecretKey::load(&config.key_path(Path::new(dir))).expect("a key");
+    let mut words = vec![config.name.clone(), key.member().to_string()];
+    words.extend(config.advertised());
+    words
+}
+
+fn found(folder: &Path, names: &[&str]) -> (String, Vec<String>) {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let charter = path("charter.toml");
+    archipel(&[
+        "charter", "new", "--name", "islands", "--preset", "demo", "--out", &charter,
+    ])
+    .expect("a new charter");
+    let dirs: Vec<String> = names.iter().map(|name| path(name)).collect();
+    for (name, dir) in names.iter().zip(&dirs) {
+        let external = format!("/dns4/{name}.example/udp/4001/quic-v1");
+        archipel(&[
+            "init",
+            "--dir",
+            dir,
+            "--name",
+            name,
+            "--external",
+            &external,
+        ])
+        .expect("a new member");
+        let words = line(dir);
+        let mut args = vec!["charter", "add-member", &charter];
+        args.extend(words.iter().map(String::as_str));
+        archipel(&args).expect("a new name and key");
+    }
+    (charter, dirs)
+}
+
+#[test]
+fn a_federation_is_founded_by_its_commands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (charter, dirs) = found(folder.path(), &["alpha", "beta", "gamma", "delta"]);
+    for dir in &dirs {
+        let early = archipel(&["charter", "verify", &charter]).expect_err("signatures miss");
+        let cause = early
+            .downcast_ref::<CharterError>()
+            .expect("the protocol's own error");
+        assert!(
+            matches!(cause, CharterError::MissingSignatures { .. }),
+            "{cause}"
+        );
+        archipel(&["charter", "sign", &charter, "--dir", dir]).expect("a member signs");
+    }
+    archipel(&["charter", "verify", &charter]).expect("all have signed");
+    archipel(&["charter", "show", &charter]).expect("a charter");
+    archipel(&["charter", "show", &charter, "--json"]).expect("a charter");
+    let signed = read_charter(Path::new(&charter)).expect("a charter");
+    assert_eq!(signed.verify(&Ed25519Verifier), Ok(()));
+    assert_eq!((signed.charter.quorum(), signed.charter.faults()), (3, 1));
+    let addresses = &signed.charter.named("alpha").expect("listed").addresses;
+    assert_eq!(
+        addresses.as_slice(),
+        ["/dns4/alpha.example/udp/4001/quic-v1"]
+    );
+}
+
+#[test]
+fn a_new_member_makes_signatures_void() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (charter, dirs) = found(folder.path(), &["alpha"]);
+    archipel(&["charter", "sign", &charter, "--dir", &dirs[0]]).expect("a member signs");
+    let other = folder.path().join("beta").display().to_string();
+    archipel(&["init", "--dir", &other, "--name", "beta"]).expect("a new member");
+    let quoted = line(&other).join(" ");
+    archipel(&["charter", "add-member", &charter, &quoted]).expect("a quoted line");
+    let signed = read_charter(Path::new(&charter)).expect("a charter");
+    assert_eq!(
+        (signed.charter.members.len(), signed.signatures.len()),
+        (2, 0)
+    );
+}
+
+#[test]
+fn each_refusal_says_what_was_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (charter, dirs) = found(folder.path(), &["alpha", "beta"]);
+    let stranger = folder.path().join("stranger").display().to_string();
+    archipel(&["init", "--dir", &stranger, "--name", "stranger"]).expect("a new member");
+    let alpha = line(&dirs[0]);
+    let (key, nowhere) = (
+        alpha[1].as_str(),
+        folder.path().join("no").display().to_string(),
+    );
+    let cases: &[(&[&str], &str)] = &[
+        (
+            &["init", "--dir", &dirs[0], "--name", "alpha"],
+            "expected a folder without a member",
+        ),
+        (
+            &["init", "--dir", &nowhere, "--name", "A b"],
+            "--name: expected 1 to 64",
+        ),
+        (
+            &[
+                "init",
+                "--dir",
+                &nowhere,
+                "--name",
+                "a",
+                "--listen",
+                "1.2.3.4:5",
+            ],
+            "--listen",
+        ),
+        (
+            &["charter", "new", "--name", "x", "--out", &charter],
+            "exists and is not overwritten",
+        ),
+        (
+            &["charter", "new", "--name", "X", "--out", &nowhere],
+            "--name: expected 1 to 64",
+        ),
+        (
+            &["charter", "new", "--name", "x", "--plan", &nowhere],
+            "cannot read",
+        ),
+        (
+            &["charter", "add-member", &charter, "gamma"],
+            "expected a line of name, key",
+        ),
+        (
+            &["charter", "add-member", &charter, "gamma", "12"],
+            "the key of gamma: expected 64",
+        ),
+        (
+            &["charter", "add-member", &charter, "alpha", &"0".repeat(64)],
+            "found alpha twice",
+        ),
+        (
+            &["charter", "add-member", &charter, "gamma", key],
+            "gamma has the key",
+        ),
+        (
+            &[
+                "charter",
+                "add-member",
+                &charter,
+                "c",
+                &"0".repeat(64),
+                "host:1",
+            ],
+            "a multiaddr",
+        ),
+        (
+            &["charter", "sign", &charter, "--dir", &stranger],
+            "does not list stranger",
+        ),
+        (
+            &["charter", "sign", &charter, "--dir", &nowhere],
+            "archipel init --dir",
+        ),
+        (&["charter", "verify", &charter], "2 missing, first alpha"),
+        (&["charter", "show", &nowhere], "cannot read"),
+        (
+            &["charter", "show", &charter, "--gflops", "0"],
+            "expected a number from 0.001",
+        ),
+        (&["data", "show", &nowhere], "cannot open"),
+        (
+            &[
+                "data",
+                "prepare",
+                &nowhere,
+                "--out",
+                &stranger,
+                "--extension",
+                ".",
+            ],
+            "--extension",
+        ),
+    ];
+    for (args, expected) in cases {
+        let message = format!("{:#}", archipel(args).expect_err(expected));
+        assert!(
+            message.contains(expected),
+            "expected {expected:?} in {message:?}"
+        );
+    }
+}
+
+#[test]
+fn a_member_of_another_name_does_not_sign() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (charter, dirs) = found(folder.path(), &["alpha"]);
+    let path = Path::new(&dirs[0]).join("node.toml");
+    let text = read_text(&path, 65_536)
+        .expect("init wrote it")
+        .replace("\"alpha\"", "\"beta\"");
+    replace_file(&path, &text).expect("ours");
+    let error = archipel(&["charter", "sign", &charter, "--dir", &dirs[0]]).expect_err("a name");
+    assert!(
+        error.to_string().contains("calls this member alpha"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_plan_file_and_held_out_bytes_enter_the_charter() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let plan = archipel_protocol::charter::Plan::demo();
+    std::fs::write(path("plan.toml"), toml::to_string(&plan).expect("TOML")).expect("ours");
+    std::fs::write(path("holdout.bin"), [7; 1000]).expect("ours");
+    let (out, plan_file, holdout) = (path("c.toml"), path("plan.toml"), path("holdout.bin"));
+    let new = [
+        "charter", "new", "--name", "x", "--out", &out, "--plan", &plan_file,
+    ];
+    let more = [
+        "--holdout",
+        &holdout,
+        "--rounds",
+        "3",
+        "--fault-model",
+        "crash",
+    ];
+    archipel(&[new.as_slice(), &more].concat()).expect("a new charter");
+    let charter = read_charter(Path::new(&out)).expect("a charter").charter;
+    assert_eq!(
+        (charter.plan.rounds, charter.plan.inner.total_steps),
+        (3, 90)
+    );
+    assert_eq!(charter.plan.data.holdout_bytes, 1000);
+    let hash = charter.plan.data.holdout.expect("a hash").0;
+    assert_eq!(&hash, blake3::hash(&[7; 1000]).as_bytes());
+    assert_eq!(charter.plan.exchange, plan.exchange);
+    std::fs::write(&holdout, [7; 3]).expect("ours");
+    let short = path("d.toml");
+    let new = [
+        "charter",
+        "new",
+        "--name",
+        "x",
+        "--out",
+        &short,
+        "--holdout",
+        &holdout,
+    ];
+    let error = archipel(&new).expect_err("shorter than a window");
+    assert!(
+        error
+            .to_string()
+            .contains("plan.data.holdout_bytes: expected 65"),
+        "{error}"
+    );
+}
+
+#[test]
+fn text_becomes_data_that_shows_what_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("a.txt"), "one fish two fish ".repeat(200)).expect("ours");
+    let out = path("prepared");
+    let source = path("a.txt");
+    archipel(&[
+        "data", "prepare", &source, "--out", &out, "--class", "public",
+    ])
+    .expect("text");
+    archipel(&["data", "show", &out]).expect("what was just written");
+    let again = archipel(&["data", "prepare", &source, "--out", &out]).expect_err("in use");
+    assert!(
+        again.to_string().contains("already holds prepared data"),
+        "{again}"
+    );
+    let shard = Path::new(&out).join("train-000.bin");
+    let mut bytes = std::fs::read(&shard).expect("a shard");
+    bytes[7] ^= 1;
+    std::fs::write(&shard, bytes).expect("ours");
+    let changed = archipel(&["data", "show", &out]).expect_err("a flipped bit");
+    assert!(changed.to_string().contains("it was changed"), "{changed}");
+    archipel(&["data", "show", &out, "--quick"]).expect("lengths are right");
+}
+
+#[test]
+fn every_argument_is_declared_soundly() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
+}

@@ -1,0 +1,276 @@
+//! What a site decides for its own node: `node.toml`, and the member's key beside it.
+//!
+//! Nothing here is agreed with other members. Unknown keys are refused: a misspelt line would
+//! otherwise be a setting that silently does nothing.
+
+mod key;
+
+pub use key::{KeyError, SecretKey};
+
+use archipel_protocol::charter::is_name;
+use libp2p::Multiaddr;
+use serde::{Deserialize, Serialize};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The configuration's file name in a member's folder.
+pub const CONFIG_FILE: &str = "node.toml";
+/// The charter's file name in a member's folder.
+pub const CHARTER_FILE: &str = "charter.toml";
+/// The key's file name, unless the configuration names another.
+pub const KEY_FILE: &str = "key";
+/// The most threads a node may be told to train with.
+pub const MAX_THREADS: u16 = 1024;
+/// The most addresses a list may have.
+const MAX_ADDRESSES: usize = 16;
+/// The most bytes of `node.toml`.
+const MAX_CONFIG_BYTES: usize = 64 * 1024;
+
+/// The settings of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The member's name, as in the charter.
+    pub name: String,
+    /// The secret key's file, relative to the member's folder.
+    #[serde(default = "default_key")]
+    pub key: PathBuf,
+    /// Addresses to listen on: 1 to 16.
+    pub listen: Vec<Multiaddr>,
+    /// Addresses that other sites reach this node at, where they differ: at most 16.
+    #[serde(default)]
+    pub external: Vec<Multiaddr>,
+    /// Folder of prepared data, relative to the member's folder; absent for observers.
+    pub data: Option<PathBuf>,
+    /// Threads to train with, 1 to 1024; absent for all cores.
+    pub threads: Option<u16>,
+}
+
+/// Why `node.toml` is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There is no such file.
+    #[error(
+        "expected a member's folder, found no {}: make one with `archipel init --dir {} --name \
+         NAME`", path.display(), dir.display()
+    )]
+    Absent {
+        /// The file.
+        path: PathBuf,
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is too long.
+    #[error(
+        "{}: expected at most {MAX_CONFIG_BYTES} bytes, found more: is it the right file?",
+        path.display()
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The text is not the configuration's TOML.
+    #[error(
+        "{}:{line}: {message}: correct the line; the keys are name, key, listen, external, data \
+         and threads", path.display()
+    )]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the parser said.
+        message: String,
+    },
+    /// The name is no name.
+    #[error(
+        "{}: name: expected 1 to 64 characters of a-z 0-9 -, found {found:?}: take the charter's",
+        path.display()
+    )]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// The text found.
+        found: String,
+    },
+    /// A list of addresses has the wrong length.
+    #[error(
+        "{}: {field}: expected {low} to {MAX_ADDRESSES} addresses, found {found}: change the list",
+        path.display()
+    )]
+    Addresses {
+        /// The file.
+        path: PathBuf,
+        /// Which list.
+        field: &'static str,
+        /// Fewest addresses.
+        low: usize,
+        /// Addresses found.
+        found: usize,
+    },
+    /// The number of threads is out of its range.
+    #[error(
+        "{}: threads: expected 1 to {MAX_THREADS}, found {found}: change it, or remove the line \
+         for all cores", path.display()
+    )]
+    Threads {
+        /// The file.
+        path: PathBuf,
+        /// Threads found.
+        found: u16,
+    },
+}
+
+impl NodeConfig {
+    /// Reads and checks the configuration of the member in `dir`.
+    ///
+    /// # Errors
+    /// A file that is absent, unreadable, too long, or breaks a rule.
+    pub fn load(dir: &Path) -> Result<Self, ConfigError> {
+        let path = dir.join(CONFIG_FILE);
+        let text = read(&path, dir)?;
+        Self::parse(&text, &path)
+    }
+
+    /// Reads and checks a configuration; `path` is for messages.
+    ///
+    /// # Errors
+    /// A text that breaks a rule.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: line_of(text, error.span()),
+            message: error.message().to_owned(),
+        })?;
+        let path = || path.to_owned();
+        if !is_name(&config.name) {
+            let found = config.name.chars().take(64).collect();
+            return Err(ConfigError::Name {
+                path: path(),
+                found,
+            });
+        }
+        for (field, low, list) in [
+            ("listen", 1, &config.listen),
+            ("external", 0, &config.external),
+        ] {
+            let found = list.len();
+            if !(low..=MAX_ADDRESSES).contains(&found) {
+                return Err(ConfigError::Addresses {
+                    path: path(),
+                    field,
+                    low,
+                    found,
+                });
+            }
+        }
+        match config.threads {
+            Some(found) if !(1..=MAX_THREADS).contains(&found) => Err(ConfigError::Threads {
+                path: path(),
+                found,
+            }),
+            _ => Ok(config),
+        }
+    }
+
+    /// The key's file of the member in `dir`.
+    pub fn key_path(&self, dir: &Path) -> PathBuf {
+        dir.join(&self.key)
+    }
+
+    /// The data folder of the member in `dir`, where there is one.
+    pub fn data_path(&self, dir: &Path) -> Option<PathBuf> {
+        self.data.as_ref().map(|data| dir.join(data))
+    }
+
+    /// The addresses to tell others: the external ones, or else those listened on that name a
+    /// host.
+    pub fn advertised(&self) -> Vec<String> {
+        let listed = if self.external.is_empty() {
+            &self.listen
+        } else {
+            &self.external
+        };
+        let texts = listed.iter().map(Multiaddr::to_string);
+        texts
+            .filter(|a| !a.starts_with("/ip4/0.0.0.0/") && !a.starts_with("/ip6/::/"))
+            .collect()
+    }
+
+    /// The file, with a comment on each setting.
+    pub fn to_toml(&self) -> String {
+        let quoted = |text: String| toml::Value::from(text).to_string();
+        let path = |path: &Path| quoted(path.display().to_string());
+        let list = |addresses: &[Multiaddr]| {
+            let quoted: Vec<String> = addresses.iter().map(|a| quoted(a.to_string())).collect();
+            format!("[{}]", quoted.join(", "))
+        };
+        let (name, key) = (quoted(self.name.clone()), path(&self.key));
+        let (listen, external) = (list(&self.listen), list(&self.external));
+        let data = match &self.data {
+            Some(data) => format!("data = {}", path(data)),
+            None => "# data = \"data\"".to_owned(),
+        };
+        let threads = match self.threads {
+            Some(threads) => format!("threads = {threads}"),
+            None => "# threads = 2".to_owned(),
+        };
+        format!(
+            "# The settings of one node. They are this site's own and agreed with nobody.\n\n\
+             # The member's name, as in the charter.\nname = {name}\n\
+             # The secret key, relative to this folder. Back this file up.\nkey = {key}\n\
+             # Where to listen.\nlisten = {listen}\n\
+             # Where other sites reach this node, if not there.\nexternal = {external}\n\
+             # Prepared data (`archipel data prepare`), relative to this folder.\n{data}\n\
+             # Threads to train with; all cores where there is no such line.\n{threads}\n"
+        )
+    }
+}
+
+fn default_key() -> PathBuf {
+    PathBuf::from(KEY_FILE)
+}
+
+fn read(path: &Path, dir: &Path) -> Result<String, ConfigError> {
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotFound => ConfigError::Absent {
+            path: path.to_owned(),
+            dir: dir.to_owned(),
+        },
+        _ => ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        },
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut text = String::new();
+    file.take(MAX_CONFIG_BYTES as u64 + 1)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
+    if text.len() > MAX_CONFIG_BYTES {
+        return Err(ConfigError::TooLong {
+            path: path.to_owned(),
+        });
+    }
+    Ok(text)
+}
+
+/// The line that a parser's complaint begins on; the first where it names none.
+fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> usize {
+    let start = span.map_or(0, |span| span.start).min(text.len());
+    1 + text.as_bytes()[..start]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
+}
+
+#[cfg(test)]
+mod tests;
