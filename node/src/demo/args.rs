@@ -1,17 +1,23 @@
 //! The demo's command line.
 
 use archipel_protocol::ids::Round;
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 /// Found a federation in a folder, train one model together, and show it.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct DemoArgs {
     /// Members to found the federation with, each a process of its own.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub members: u16,
-    /// Rounds to train.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    pub rounds: u64,
+    /// Default: 4.
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub members: Option<u16>,
+    /// Rounds to train. Default: 20, or what the federation in the folder was founded with.
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub rounds: Option<u64>,
     /// Text to train on: any file, or a folder, whose files are dealt to the members. Default:
     /// the Rust sources in Cargo's registry.
     #[arg(long, value_name = "PATH")]
@@ -70,15 +76,34 @@ pub enum ArgsError {
         /// The names there are.
         known: String,
     },
-    /// A kill or a join comes after the end.
-    #[error("{option}: the rounds go from {first} to {last}; name one of them, or raise --rounds")]
+    /// A kill or a join comes before the start or after the end.
+    #[error("{option}: name a round from {first} to {last}{why}, or raise --rounds")]
     RoundRange {
         /// The option as given.
         option: String,
-        /// First round of this run of the demo.
+        /// First round that will do.
         first: u64,
-        /// Last round.
+        /// Last round that will do.
         last: u64,
+        /// Why a later one will not do; empty where it is the last one of all.
+        why: &'static str,
+    },
+    /// A join where no round is left for it.
+    #[error("--join {round}: a member trains from the round after; give at least two --rounds")]
+    NoRoundToJoin {
+        /// The round given.
+        round: u64,
+    },
+    /// An option belongs to founding, and the federation is there already.
+    #[error(
+        "{option} is for founding, and {} holds a federation already; leave {option} out to go \
+         on with it, or name a new folder with --dir", dir.display()
+    )]
+    AlreadyFounded {
+        /// The option given.
+        option: &'static str,
+        /// The folder.
+        dir: PathBuf,
     },
     /// A member is killed again before it is back.
     #[error(
@@ -129,9 +154,38 @@ impl FromStr for Kill {
 }
 
 impl DemoArgs {
+    /// Members to found a new federation with.
+    pub fn member_count(&self) -> u16 {
+        self.members.unwrap_or(4)
+    }
+
+    /// Rounds a new federation is to train.
+    pub fn round_count(&self) -> u64 {
+        self.rounds.unwrap_or(20)
+    }
+
+    /// Checks that nothing is asked of the federation in `dir` that was settled at its founding.
+    ///
+    /// # Errors
+    /// Where `--members`, `--data` or `--seed` is given.
+    pub fn check_reopening(&self, dir: &Path) -> Result<(), ArgsError> {
+        let settled = [
+            ("--members", self.members.is_some()),
+            ("--data", self.data.is_some()),
+            ("--seed", self.seed.is_some()),
+        ];
+        match settled.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(ArgsError::AlreadyFounded {
+                option,
+                dir: dir.to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Names of the members a new federation is founded with.
     pub fn names(&self) -> Vec<String> {
-        (1..=self.members)
+        (1..=self.member_count())
             .map(|number| format!("member-{number}"))
             .collect()
     }
@@ -142,14 +196,16 @@ impl DemoArgs {
     /// Where a kill names nobody, a round is none of `first..end`, or two kills of one member
     /// overlap.
     pub fn check(&self, names: &[String], first: Round, end: Round) -> Result<(), ArgsError> {
-        let range = |option: String, round: u64| {
-            if (first.0..end.0).contains(&round) {
+        let last = end.0.saturating_sub(1);
+        let range = |option: String, round: u64, last: u64, why: &'static str| {
+            if (first.0..=last).contains(&round) {
                 return Ok(());
             }
             Err(ArgsError::RoundRange {
                 option,
                 first: first.0,
-                last: end.0.saturating_sub(1),
+                last,
+                why,
             })
         };
         for kill in &self.kill {
@@ -161,13 +217,15 @@ impl DemoArgs {
                     known: names.join(", "),
                 });
             }
-            range(
-                format!("--kill {}@round:{}", kill.name, kill.round),
-                kill.round.0,
-            )?;
+            let option = format!("--kill {}@round:{}", kill.name, kill.round);
+            range(option, kill.round.0, last, "")?;
         }
         if let Some(round) = self.join {
-            range(format!("--join {round}"), round)?;
+            if last <= first.0 {
+                return Err(ArgsError::NoRoundToJoin { round });
+            }
+            let why = ", as a member trains from the round after";
+            range(format!("--join {round}"), round, last - 1, why)?;
         }
         self.check_kills_apart()
     }
@@ -217,7 +275,10 @@ mod tests {
     #[test]
     fn defaults_are_four_members_and_twenty_rounds() {
         let args = parse(&[]);
-        assert_eq!((args.members, args.rounds, args.json), (4, 20, false));
+        assert_eq!(
+            (args.member_count(), args.round_count(), args.json),
+            (4, 20, false)
+        );
         assert_eq!(
             args.names(),
             ["member-1", "member-2", "member-3", "member-4"]
@@ -260,6 +321,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_founding_settled_is_not_asked_for_again() {
+        let dir = Path::new("/d");
+        for line in [["--members", "4"], ["--data", "x"], ["--seed", "7"]] {
+            let found = parse(&line).check_reopening(dir).unwrap_err().to_string();
+            assert!(
+                found.starts_with(line[0]) && found.contains("/d holds"),
+                "{found}"
+            );
+        }
+        assert_eq!(
+            parse(&["--rounds", "40", "--json"]).check_reopening(dir),
+            Ok(())
+        );
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_before_anything_starts() {
         let table: [(&[&str], &str); 5] = [
             (
@@ -268,9 +345,12 @@ mod tests {
             ),
             (
                 &["--kill", "member-1@round:20"],
-                "the rounds go from 0 to 19",
+                "name a round from 0 to 19, or raise --rounds",
             ),
-            (&["--join", "20"], "--join 20: the rounds go from 0 to 19"),
+            (
+                &["--join", "20"],
+                "--join 20: name a round from 0 to 18, as a member trains from",
+            ),
             (
                 &["--kill", "member-1@round:5", "--kill", "member-1@round:3"],
                 "member-1 is killed in round 3 already",
@@ -288,6 +368,10 @@ mod tests {
                 .to_string();
             assert!(found.contains(expected), "{line:?}: {found}");
         }
+        assert_eq!(
+            parse(&["--join", "0"]).check(&[], Round(0), Round(1)),
+            Err(ArgsError::NoRoundToJoin { round: 0 })
+        );
         let fine = parse(&["--kill", "member-1@round:3", "--kill", "member-1@round:6"]);
         assert_eq!(fine.check(&fine.names(), Round(0), Round(20)), Ok(()));
     }

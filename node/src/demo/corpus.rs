@@ -2,8 +2,8 @@
 //!
 //! | text given | dealt |
 //! |---|---|
-//! | a folder with at least as many files as members | file by file in name order, round robin: a non-IID federation |
-//! | a file, a smaller folder, or the default | evenly, in contiguous parts |
+//! | a folder with a file a member or more | file by file in name order, round robin: non-IID |
+//! | a file, a smaller folder, the default | evenly, in contiguous parts |
 //!
 //! Held out is about 5 % of the whole, taken in proportion from the end of every file dealt, or of
 //! every member's part where files are small, so that the measure sees every sort of text. It is
@@ -59,7 +59,8 @@ pub enum CorpusError {
         error: io::Error,
     },
     /// A file given by name is not text.
-    #[error("{} is not UTF-8 text (byte {position}); convert it, or name another file", path.display())]
+    #[error("{} is not UTF-8 text (byte {position}); convert it, or name another file",
+        path.display())]
     NotText {
         /// The file.
         path: PathBuf,
@@ -68,8 +69,8 @@ pub enum CorpusError {
     },
     /// There is too little text.
     #[error(
-        "{source_line}: {found} bytes of text, and {members} members need at least {expected}; give \
-         a larger file or folder with --data, or fewer --members"
+        "{source_line}: {found} bytes of text, and {members} members need at least {expected}; \
+         give a larger file or folder with --data, or fewer --members"
     )]
     TooLittle {
         /// Where the text came from.

@@ -1,11 +1,13 @@
 //! Carries the demo out: processes on one side, board, script and screen on the other.
 
+mod wait;
+
 use super::{
     DemoArgs, FoundedRun, Founding, MemberSetup, Sample,
     board::{Board, Note, NoteKind, Status},
     corpus::Corpus,
     ending::{Ending, quoted},
-    figures::grouped,
+    figures::{grouped, plain, wrapped},
     processes::{Launch, Processes, Report, What, last_lines},
     screen::{Form, Screen},
     script::{Action, Because, Script},
@@ -21,10 +23,10 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
     task::{JoinHandle, spawn_blocking},
     time::{Instant, interval},
 };
+use wait::{Signals, Waited, wait};
 
 /// How often the table is redrawn.
 const FRAME: Duration = Duration::from_millis(100);
@@ -47,42 +49,9 @@ struct MemberDied {
     resume: String,
 }
 
-/// The signals that end the demo.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for a signal, and says its exit code.
-    async fn next(&mut self) -> u8 {
-        let kind = tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-            _ = self.terminate.recv() => SignalKind::terminate(),
-            _ = self.hangup.recv() => SignalKind::hangup(),
-        };
-        u8::try_from(128 + kind.as_raw_value()).unwrap_or(u8::MAX)
-    }
-}
-
 /// How the members' part ended.
 enum End {
     Finished,
-    Interrupted(u8),
-}
-
-/// Work on a worker ended, or a signal came first.
-enum Waited<T> {
-    Done(T),
     Interrupted(u8),
 }
 
@@ -94,19 +63,32 @@ pub(super) async fn drive(
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let dir = folder(args)?;
+    let new = fs::read_dir(&dir)?.next().is_none();
     let work = {
         let (founding, dir, args) = (founding.clone(), dir.clone(), args.clone());
         spawn_blocking(move || open(&*founding, &dir, &args))
     };
     let what = format!("preparing the federation in {}", dir.display());
-    let run = match wait(work, &what, screen, &mut signals).await? {
+    let waited = wait(work, &what, screen, &mut signals).await;
+    if waited.is_err() && args.dir.is_none() {
+        // Our own folder, which nobody will look for. Where it is not empty it stays.
+        let _ = fs::remove_dir(&dir);
+    }
+    let run = match waited? {
         Waited::Done(run) => run,
         Waited::Interrupted(code) => {
-            let half = format!(
-                " Stopped before the federation was there; remove {}",
-                quoted(&dir)
-            );
-            screen.say(&half)?;
+            let advice = if new {
+                format!(
+                    "before the federation was complete; remove {}",
+                    quoted(&dir)
+                )
+            } else {
+                format!(
+                    "before the members were started; go on with\n   {}",
+                    resume(&dir)
+                )
+            };
+            screen.say(&format!(" Stopped {advice}"))?;
             return Ok(code.into());
         }
     };
@@ -173,6 +155,7 @@ fn open(founding: &dyn Founding, dir: &Path, args: &DemoArgs) -> anyhow::Result<
         args.check(&names, run.first_round, run.rounds)
     };
     if let Some(run) = founding.reopen(dir, args)? {
+        args.check_reopening(dir)?;
         check(&run)?;
         return Ok(run);
     }
@@ -183,29 +166,11 @@ fn open(founding: &dyn Founding, dir: &Path, args: &DemoArgs) -> anyhow::Result<
         );
     }
     let names = args.names();
-    args.check(&names, Round(0), Round(args.rounds))?;
+    args.check(&names, Round(0), Round(args.round_count()))?;
     let corpus = Corpus::gather(args.data.as_deref(), names.len())?;
     let run = founding.found(dir, &names, &corpus, args)?;
     check(&run)?;
     Ok(run)
-}
-
-/// Waits for work on a worker, and shows that it goes on.
-async fn wait<T>(
-    mut work: JoinHandle<anyhow::Result<T>>,
-    what: &str,
-    screen: &mut Screen,
-    signals: &mut Signals,
-) -> anyhow::Result<Waited<T>> {
-    let (began, mut frames) = (Instant::now(), interval(FRAME));
-    screen.restart_clock();
-    loop {
-        tokio::select! {
-            done = &mut work => return Ok(Waited::Done(done.context("a worker panicked")??)),
-            code = signals.next() => return Ok(Waited::Interrupted(code)),
-            _ = frames.tick() => screen.waiting(what, began.elapsed())?,
-        }
-    }
 }
 
 fn announce(dir: &Path, run: &FoundedRun, screen: &mut Screen) -> io::Result<()> {
@@ -218,15 +183,23 @@ fn announce(dir: &Path, run: &FoundedRun, screen: &mut Screen) -> io::Result<()>
             run.first_round, run.rounds
         )
     };
-    screen.say(&format!(
-        " federation  {count} members in {}, run {}\n text        {}\n model       {}\n \
-         plan        {plan}, quorum {} of {count}\n",
-        dir.display(),
-        run.run_id.short(),
-        run.text,
-        run.model,
-        run.quorum,
-    ))?;
+    let facts = [
+        (
+            "federation",
+            format!("{count} members in {}", dir.display()),
+        ),
+        ("run", run.run_id.short()),
+        ("text", run.text.clone()),
+        ("model", run.model.clone()),
+        ("plan", format!("{plan}, quorum {} of {count}", run.quorum)),
+    ];
+    for (mut title, fact) in facts {
+        for line in wrapped(&plain(&fact), screen.columns().saturating_sub(13)) {
+            screen.say(&format!(" {title:<11} {line}"))?;
+            title = "";
+        }
+    }
+    screen.say("")?;
     let names: Vec<&str> = run
         .members
         .iter()

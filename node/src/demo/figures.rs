@@ -64,6 +64,24 @@ pub fn cut(text: &str, width: usize) -> String {
     console::truncate_str(text, width, "…").into_owned()
 }
 
+/// Text broken at spaces into lines of at most `width` columns, where its words allow it.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line)
+                if console::measure_text_width(line) + console::measure_text_width(word)
+                    < width =>
+            {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Text cut or filled to exactly `width` columns.
 pub fn left(text: &str, width: usize) -> String {
     pad(text, width, console::Alignment::Left)
@@ -110,6 +128,13 @@ mod tests {
         assert_eq!(clock(Duration::from_secs(3661)), "1:01:01");
         let numbers = [0, 999, 1_000, 1_234_567].map(grouped);
         assert_eq!(numbers, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn text_breaks_at_spaces() {
+        let found = wrapped("one two three  four-and-more five", 9);
+        assert_eq!(found, ["one two", "three", "four-and-more", "five"]);
+        assert!(wrapped("", 9).is_empty());
     }
 
     #[test]

@@ -152,8 +152,9 @@ fn run_on(
     // Work that was interrupted on a worker is not waited for.
     runtime.shutdown_background();
     if let Err(error) = &result {
-        screen.close()?;
-        screen.tell(&json!({ "event": "failed", "text": format!("{error:#}") }))?;
+        // The first error is the one to report, whatever becomes of the screen.
+        let _ = screen.close();
+        let _ = screen.tell(&json!({ "event": "failed", "text": format!("{error:#}") }));
     }
     result
 }

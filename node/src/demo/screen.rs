@@ -23,8 +23,8 @@ pub struct Screen {
     form: Form,
     out: Box<dyn Write + Send>,
     paint: Paint,
-    /// Lines of the table on the terminal now.
-    drawn: usize,
+    /// Widths of the lines that are on the terminal now.
+    drawn: Vec<usize>,
     /// Terminal width of the last frame.
     width: usize,
     /// The last round that has its line.
@@ -69,7 +69,7 @@ impl Screen {
             form,
             out,
             paint,
-            drawn: 0,
+            drawn: Vec::new(),
             width: 0,
             told: None,
             spoke: Duration::ZERO,
@@ -186,7 +186,7 @@ impl Screen {
     pub fn close(&mut self) -> io::Result<()> {
         if self.form == Form::Table {
             write!(self.out, "\x1b[?25h")?;
-            self.drawn = 0;
+            self.drawn.clear();
         }
         self.out.flush()
     }
@@ -247,19 +247,31 @@ impl Screen {
     }
 
     fn erase(&mut self) -> io::Result<()> {
-        if self.drawn > 0 {
-            write!(self.out, "\x1b[{}A\r\x1b[J\x1b[?25h", self.drawn)?;
-            self.drawn = 0;
+        if !self.drawn.is_empty() {
+            write!(
+                self.out,
+                "\x1b[{}A\r\x1b[J\x1b[?25h",
+                self.drawn_rows(self.columns())
+            )?;
+            self.drawn.clear();
         }
         Ok(())
+    }
+
+    /// Rows the drawn lines take; a terminal that became narrower has broken them.
+    fn drawn_rows(&self, width: usize) -> usize {
+        self.drawn
+            .iter()
+            .map(|line| line.div_ceil(width.max(1)).max(1))
+            .sum()
     }
 
     /// Replaces the frame on the terminal in a single write, line over line: no flicker.
     fn draw(&mut self, lines: Vec<String>) -> io::Result<()> {
         let width = self.columns();
         let mut frame = String::from("\x1b[?25l");
-        if self.drawn > 0 {
-            frame += &format!("\x1b[{}A\r", self.drawn);
+        if !self.drawn.is_empty() {
+            frame += &format!("\x1b[{}A\r", self.drawn_rows(width));
             if width != self.width {
                 frame += "\x1b[J";
             }
@@ -268,7 +280,11 @@ impl Screen {
             frame += &format!("{line}\x1b[K\n");
         }
         frame += "\x1b[J";
-        (self.drawn, self.width) = (lines.len(), width);
+        self.width = width;
+        self.drawn = lines
+            .iter()
+            .map(|line| console::measure_text_width(line))
+            .collect();
         self.out.write_all(frame.as_bytes())?;
         self.out.flush()
     }

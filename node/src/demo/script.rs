@@ -224,8 +224,8 @@ mod tests {
             round: Round(round),
         });
         DemoArgs {
-            members: 4,
-            rounds: 20,
+            members: None,
+            rounds: None,
             data: None,
             dir: None,
             seed: None,

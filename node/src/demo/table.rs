@@ -81,7 +81,9 @@ pub fn render(board: &Board, width: usize, height: usize, paint: Paint) -> Vec<S
     }
     lines.push(String::new());
     lines.extend(board.notes.iter().map(|note| note_line(note, width, paint)));
-    lines.push(paint.dim(&cut(" Ctrl-C stops all of it and says how to go on", width)));
+    if board.rows.iter().any(|row| row.finished.is_none()) {
+        lines.push(paint.dim(&cut(" Ctrl-C stops all of it and says how to go on", width)));
+    }
     lines
 }
 

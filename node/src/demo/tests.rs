@@ -76,7 +76,7 @@ impl Founding for Fake {
             run_id: RunId([1; 32]),
             members: members.collect::<anyhow::Result<_>>()?,
             first_round: Round(0),
-            rounds: Round(args.rounds),
+            rounds: Round(args.round_count()),
             quorum: 2,
             parameters: 1_000,
             steps_per_round: 9,
@@ -147,8 +147,8 @@ fn play(form: Form, ways: &[(&'static str, &'static str)], change: fn(&mut DemoA
     )
     .unwrap();
     let mut args = DemoArgs {
-        members: 3,
-        rounds: ROUNDS,
+        members: Some(3),
+        rounds: Some(ROUNDS),
         data: Some(data),
         dir: Some(dir.clone()),
         seed: None,

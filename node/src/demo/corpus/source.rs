@@ -74,6 +74,11 @@ fn read_folder(path: &Path) -> Result<Text, CorpusError> {
         error,
     };
     list(path, "", 0, &|_| true, &mut files).map_err(unreadable)?;
+    let listed = files.len();
+    if !files.iter().all(|(name, _)| is_about_text(name)) {
+        files.retain(|(name, _)| !is_about_text(name));
+    }
+    let about = listed - files.len();
     let share = MAXIMUM_BYTES / files.len().max(1);
     let (mut documents, mut left_out, mut shortened) = (Vec::new(), 0, 0);
     for (name, file) in files {
@@ -91,6 +96,9 @@ fn read_folder(path: &Path) -> Result<Text, CorpusError> {
         }
     }
     let mut source = format!("{} files in {}", documents.len(), path.display());
+    if about > 0 {
+        source += &format!(", without {about} about them (README, LICENSE)");
+    }
     if left_out > 0 {
         source += &format!(", {left_out} more left out as no UTF-8 text");
     }
@@ -102,6 +110,12 @@ fn read_folder(path: &Path) -> Result<Text, CorpusError> {
         dealable: true,
         source,
     })
+}
+
+/// Whether a file tells of the text beside it, and would be one member's only text.
+fn is_about_text(name: &str) -> bool {
+    let name = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
+    name.starts_with("readme") || name.starts_with("license")
 }
 
 /// Lists regular files below `path` that `wanted` takes by name, in name order.

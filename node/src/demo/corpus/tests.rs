@@ -99,6 +99,7 @@ fn a_folder_of_files_is_dealt_round_robin_in_name_order() {
         ("a.txt", text("a")),
         ("sub/c.txt", text("c")),
         (".hidden", text("hidden")),
+        ("README.md", text("readme")),
         ("picture", vec![0xff; 1000]),
     ]);
     let corpus = Corpus::gather(Some(dir.path()), 2).unwrap();
@@ -114,6 +115,7 @@ fn a_folder_of_files_is_dealt_round_robin_in_name_order() {
         .collect();
     assert_eq!(names, [vec!["a.txt", "sub/c.txt"], vec!["b.txt"]]);
     assert!(corpus.source.contains("3 files in"), "{}", corpus.source);
+    assert!(corpus.source.contains(", without 1 about them"), "{}", corpus.source);
     assert!(
         corpus.source.contains("1 more left out as no UTF-8 text"),
         "{}",

@@ -79,7 +79,11 @@ fn the_last_line_has_its_fields_in_order() {
     assert!(found.starts_with(&expected), "{found}");
     let last = 2.5 + 5.5 / 9.0;
     let expected = format!(
-        r#""last_bits_per_byte":{last},"order1_entropy":3.4,"bytes_sent":80000000,"bytes_f32_allreduce":3840000000}}"#
+        concat!(
+            r#""last_bits_per_byte":{last},"order1_entropy":3.4,"bytes_sent":80000000,"#,
+            r#""bytes_f32_allreduce":3840000000}}"#
+        ),
+        last = last
     );
     assert!(found.ends_with(&expected), "{found}");
 }

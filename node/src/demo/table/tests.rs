@@ -10,89 +10,94 @@ use std::time::Duration;
 
 const PLAIN: Paint = Paint { colour: false };
 
-/// Four members in the middle of round 7: one holds, one trains, one agrees, one is dead.
-fn busy() -> Board {
+/// Four members that have certified seven states.
+fn seven_rounds() -> Board {
     let mut board = board();
     for row in 0..4 {
         let (member, run_id) = (MemberId([1; 32]), RunId([2; 32]));
         let name = format!("member-{}", row + 1);
-        board.apply(
-            row,
-            &Event::Started {
-                member,
-                name,
-                run_id,
-            },
-        );
+        let started = Event::Started {
+            member,
+            name,
+            run_id,
+        };
+        board.apply(row, &started);
     }
-    for round in 1..=7 {
-        board.elapsed = Duration::from_secs(6 * round);
+    for next in 1..=7 {
+        board.elapsed = Duration::from_secs(6 * next);
+        let (round, view) = (Round(next - 1), View(0));
+        let (included, proposer) = (vec!["member-1".into()], "member-1".into());
+        let agreed = Event::Agreed {
+            round,
+            view,
+            included,
+            proposer,
+        };
+        let holding = Event::Holding {
+            round,
+            held: 4,
+            active: 4,
+        };
         for row in 0..4 {
-            let agreed = Event::Agreed {
-                round: Round(round - 1),
-                view: View(0),
-                included: vec!["member-1".into()],
-                proposer: "member-1".into(),
-            };
-            board.apply(
-                row,
-                &Event::Holding {
-                    round: Round(round - 1),
-                    held: 4,
-                    active: 4,
-                },
-            );
+            board.apply(row, &holding);
             board.apply(row, &agreed);
-            let bits = 8.0 - 0.5 * round as f64;
-            board.apply(row, &certified(round, 0x1a, round * 1_777_000, bits));
+            let bits = 8.0 - 0.5 * next as f64;
+            board.apply(row, &certified(next, 0x1a, next * 1_777_000, bits));
         }
     }
-    let round = Round(7);
+    board
+}
+
+/// Then, in round 7, one holds, one trains, one agrees, and one is dead.
+fn busy() -> Board {
+    let mut board = seven_rounds();
     board.elapsed += Duration::from_secs(2);
-    board.apply(
-        0,
-        &Event::Phase {
-            round,
-            phase: Phase::Hold,
-            step: None,
-            steps: None,
-        },
-    );
-    board.apply(
-        0,
-        &Event::Holding {
-            round,
-            held: 3,
-            active: 4,
-        },
-    );
-    board.apply(
-        1,
-        &Event::Progress {
-            round,
-            step: 13,
-            steps: 20,
-            loss_nats: 2.0,
-        },
-    );
-    board.apply(
-        2,
-        &Event::Phase {
-            round,
-            phase: Phase::Agree,
-            step: None,
-            steps: None,
-        },
-    );
+    let round = Round(7);
+    let (step, steps) = (None, None);
+    let now = [
+        (
+            0,
+            Event::Phase {
+                round,
+                phase: Phase::Hold,
+                step,
+                steps,
+            },
+        ),
+        (
+            0,
+            Event::Holding {
+                round,
+                held: 3,
+                active: 4,
+            },
+        ),
+        (
+            1,
+            Event::Progress {
+                round,
+                step: 13,
+                steps: 20,
+                loss_nats: 2.0,
+            },
+        ),
+        (
+            2,
+            Event::Phase {
+                round,
+                phase: Phase::Agree,
+                step,
+                steps,
+            },
+        ),
+    ];
+    for (row, event) in &now {
+        board.apply(*row, event);
+    }
     board.killed(3);
     board.note(NoteKind::Kill, "member-4 killed in round 7".into());
-    board.apply(
-        0,
-        &Event::Joined {
-            name: "member-5".into(),
-            epoch: Epoch(1),
-        },
-    );
+    let (name, epoch) = ("member-5".into(), Epoch(1));
+    board.apply(0, &Event::Joined { name, epoch });
     board
 }
 
