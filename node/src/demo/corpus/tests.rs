@@ -115,7 +115,11 @@ fn a_folder_of_files_is_dealt_round_robin_in_name_order() {
         .collect();
     assert_eq!(names, [vec!["a.txt", "sub/c.txt"], vec!["b.txt"]]);
     assert!(corpus.source.contains("3 files in"), "{}", corpus.source);
-    assert!(corpus.source.contains(", without 1 about them"), "{}", corpus.source);
+    assert!(
+        corpus.source.contains(", without 1 about them"),
+        "{}",
+        corpus.source
+    );
     assert!(
         corpus.source.contains("1 more left out as no UTF-8 text"),
         "{}",
