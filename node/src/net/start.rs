@@ -1,0 +1,156 @@
+//! Starts the network layer: builds the parts and gives each its task.
+
+use super::{
+    BLOB_PROTOCOL, Command, DIRECT_PROTOCOL, End, Net, NetConfig, NetError, NetEvent, Shared,
+    behaviour, direct,
+    fetch::Fetcher,
+    identity::{member_of, peer_of},
+    seats::Seats,
+    serve::{BlobSource, Server},
+    swarm::{Driver, Parts},
+    traffic::Traffic,
+    transport,
+};
+use archipel_protocol::ids::MemberId;
+use libp2p::Swarm;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Starts the network layer. Events come in the order in which they happened.
+///
+/// # Errors
+/// Where the configuration contradicts itself or an address cannot be listened on.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub fn start(
+    config: NetConfig,
+    blobs: Arc<dyn BlobSource>,
+) -> Result<(Net, mpsc::Receiver<NetEvent>), NetError> {
+    let me = member_of(&config.keypair.public().to_peer_id()).ok_or_else(|| NetError::KeyKind {
+        found: format!("{:?}", config.keypair.key_type()),
+    })?;
+    let allowed = founders(&config, me)?;
+    let traffic = Arc::new(Traffic::default());
+    let mut swarm = build_swarm(&config, traffic.clone())?;
+    let mut streams = swarm.behaviour().streams.new_control();
+    let once = "each protocol is registered once";
+    let direct_streams = streams.accept(DIRECT_PROTOCOL).expect(once);
+    let blob_streams = streams.accept(BLOB_PROTOCOL).expect(once);
+    let circuits = listen(&mut swarm, &config)?;
+
+    let limits = config.limits.clone();
+    let end = CancellationToken::new();
+    let (events, event_queue) = mpsc::channel(limits.events.max(1));
+    let (commands, command_queue) = mpsc::channel::<Command>(limits.commands.max(1));
+    let allowed = watch::Sender::new(allowed);
+    let connected = watch::Sender::new(BTreeSet::new());
+    let (stopping, stopped) = watch::channel(false);
+    let shared = Arc::new(Shared {
+        traffic: traffic.clone(),
+        ..Shared::default()
+    });
+
+    let receiver = direct::Receiver {
+        allowed: allowed.subscribe(),
+        events: events.clone(),
+        seats: Seats::new(limits.direct_streams),
+    };
+    tokio::spawn(Arc::new(receiver).accept(direct_streams, end.clone()));
+    let server = Server::new(
+        blobs,
+        allowed.subscribe(),
+        events.clone(),
+        traffic.clone(),
+        limits.clone(),
+    );
+    tokio::spawn(Arc::new(server).accept(blob_streams, end.clone()));
+    let (direct_control, connections) = (streams.clone(), connected.subscribe());
+    let direct = direct::Sender::new(direct_control, connections, limits.clone(), end.clone());
+    let direct = Arc::new(direct);
+    let fetcher = Fetcher {
+        streams,
+        connected: connected.subscribe(),
+        traffic,
+        slots: Semaphore::new(limits.fetches.max(1)),
+        limits,
+        end: end.clone(),
+    };
+    let allowed_now = allowed.subscribe();
+    let parts = Parts {
+        swarm,
+        connected,
+        shared: shared.clone(),
+        direct: direct.clone(),
+    };
+    let driver = Driver::new(me, config, parts, circuits, events);
+    let ending = end.clone();
+    tokio::spawn(async move {
+        driver.run(command_queue, allowed_now, ending).await;
+        stopping.send_replace(true);
+    });
+    let net = Net {
+        me,
+        commands,
+        allowed: Arc::new(allowed),
+        direct,
+        fetcher: Arc::new(fetcher),
+        shared,
+        end: Arc::new(End {
+            token: end,
+            stopped,
+        }),
+    };
+    Ok((net, event_queue))
+}
+
+/// The members of the bootstrap list, all of whom must be real keys.
+fn founders(config: &NetConfig, me: MemberId) -> Result<BTreeSet<MemberId>, NetError> {
+    let members = config
+        .bootstrap
+        .iter()
+        .map(|&(member, _)| match peer_of(&member) {
+            Some(_) => Ok(member),
+            None => Err(NetError::BootstrapKey { member }),
+        });
+    let mut members: BTreeSet<MemberId> = members.collect::<Result<_, _>>()?;
+    members.remove(&me);
+    Ok(members)
+}
+
+fn build_swarm(
+    config: &NetConfig,
+    traffic: Arc<Traffic>,
+) -> Result<Swarm<behaviour::Behaviour>, NetError> {
+    let (transport, relays) = transport::build(config, traffic)?;
+    let behaviour = behaviour::build(config, relays)?;
+    let me = config.keypair.public().to_peer_id();
+    // Members stay connected, however little they have to say.
+    let forever = Duration::from_secs(u64::MAX);
+    let parameters = libp2p::swarm::Config::with_tokio_executor()
+        .with_smart_dial()
+        .with_idle_connection_timeout(forever);
+    Ok(Swarm::new(transport, behaviour, me, parameters))
+}
+
+/// Listens on all addresses; returns the relayed ones, which are tried again when they end.
+fn listen(
+    swarm: &mut Swarm<behaviour::Behaviour>,
+    config: &NetConfig,
+) -> Result<super::swarm::Circuits, NetError> {
+    let mut circuits = super::swarm::Circuits::default();
+    for address in &config.listen {
+        let listener = swarm
+            .listen_on(address.clone())
+            .map_err(|error| NetError::Listen {
+                address: address.clone(),
+                source: error.into(),
+            })?;
+        circuits.note(listener, address);
+    }
+    for address in &config.external {
+        swarm.add_external_address(address.clone());
+    }
+    Ok(circuits)
+}
