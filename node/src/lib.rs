@@ -1,1 +1,2 @@
 //! archipel-node.
+pub mod net;
