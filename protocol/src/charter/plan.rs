@@ -6,11 +6,12 @@
 //! [`Plan::validate`] does that, knowing how many members vote.
 
 mod check;
+mod error;
 mod hashing;
 mod presets;
 mod settings;
 
-pub use check::PlanError;
+pub use error::PlanError;
 
 use super::Decimal;
 use crate::ids::BlobHash;

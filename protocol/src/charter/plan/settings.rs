@@ -2,8 +2,9 @@
 //!
 //! Everything that [`Plan::validate`] accepts is accepted there as well.
 
-use super::{AggregationRule, CodecKind, OuterRule, Plan};
+use super::{AggregationRule, CodecKind, OuterRule, Plan, PlanError};
 use crate::codec::{Codec, Limits};
+use crate::layout::Layout;
 use crate::outer::Outer;
 use crate::rule::{Caps, Rule};
 
@@ -16,6 +17,25 @@ impl Plan {
             CodecKind::Int8 => Codec::Int8,
             CodecKind::TopK2Bit => Codec::TopK2Bit { chunk, keep },
         }
+    }
+
+    /// Checks a valid plan against the layout that the trainer makes of its model: same number of
+    /// parameters, and every payload of the codec within the limit, framing included.
+    ///
+    /// # Errors
+    /// Which of these fails.
+    pub fn validate_layout(&self, layout: &Layout) -> Result<(), PlanError> {
+        let (expected, found) = (self.model.parameters(), layout.parameters() as u64);
+        if expected != found {
+            return Err(PlanError::Layout { expected, found });
+        }
+        self.codec().check(layout)?;
+        let needed = self.codec().max_payload_bytes(layout);
+        let found = self.exchange.max_payload_bytes;
+        if found < needed {
+            return Err(PlanError::Payload { needed, found });
+        }
+        Ok(())
     }
 
     /// What a decoded update is held against.
@@ -75,7 +95,7 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::charter::Decimal;
-    use crate::layout::{Layout, TensorSpec};
+    use crate::layout::TensorSpec;
 
     /// Plans at the ends of what is valid.
     fn extremes() -> Vec<Plan> {
@@ -110,6 +130,35 @@ mod tests {
             assert!((1..=1_000_000_000).contains(&plan.caps().max_share_billionths));
             assert!(plan.feedback().is_none_or(|beta| beta > 0.0 && beta <= 1.0));
         }
+    }
+
+    #[test]
+    fn a_layout_must_have_the_plans_size_and_its_payload_room() {
+        let flat = |parameters: u64| {
+            let shape = vec![u32::try_from(parameters).expect("a small model")];
+            Layout::new(vec![TensorSpec {
+                name: "w".to_owned(),
+                shape,
+            }])
+            .expect("a layout")
+        };
+        let mut plan = Plan::demo();
+        plan.exchange.codec = CodecKind::F32;
+        let parameters = plan.model.parameters();
+        assert_eq!(plan.validate_layout(&flat(parameters)), Ok(()));
+        let other = PlanError::Layout {
+            expected: parameters,
+            found: parameters + 1,
+        };
+        assert_eq!(plan.validate_layout(&flat(parameters + 1)), Err(other));
+        // Room for the values, none for the framing: valid by itself, refused with the layout.
+        plan.exchange.max_payload_bytes = plan.payload_bytes();
+        assert_eq!(plan.validate(4, 3), Ok(()));
+        let refused = plan.validate_layout(&flat(parameters));
+        assert!(
+            matches!(refused, Err(PlanError::Payload { .. })),
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -1,0 +1,178 @@
+//! Why a plan is refused.
+
+use crate::{charter::Decimal, codec::CodecError};
+
+/// Which rule a plan breaks. Fields are named as in the file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A whole number is out of its range.
+    #[error("plan.{field}: expected {low} to {high}, found {found}: change it")]
+    Whole {
+        /// The field.
+        field: &'static str,
+        /// Least value allowed.
+        low: u64,
+        /// Largest value allowed.
+        high: u64,
+        /// The value found.
+        found: u64,
+    },
+    /// A decimal is out of its range.
+    #[error("plan.{field}: expected \"{low}\" to \"{high}\", found \"{found}\": change it")]
+    Decimal {
+        /// The field.
+        field: &'static str,
+        /// Least value allowed.
+        low: Decimal,
+        /// Largest value allowed.
+        high: Decimal,
+        /// The value found.
+        found: Decimal,
+    },
+    /// One number must divide another.
+    #[error(
+        "plan.{field}: expected a multiple of {divisor_field} ({divisor}), found {found}: \
+         change one of the two"
+    )]
+    Multiple {
+        /// The field that must be a multiple.
+        field: &'static str,
+        /// Its value.
+        found: u32,
+        /// The field that must divide it.
+        divisor_field: &'static str,
+        /// Its value.
+        divisor: u32,
+    },
+    /// The width of a head is odd.
+    #[error(
+        "plan.model: d_model / heads gives heads of width {found}, expected an even width for \
+         rotary positions: change d_model or heads"
+    )]
+    OddHead {
+        /// The width found.
+        found: u32,
+    },
+    /// The model is too large.
+    #[error(
+        "plan.model: {found} parameters, expected at most {limit}: shrink d_model, ffn, layers \
+         or vocabulary"
+    )]
+    Parameters {
+        /// Parameters found.
+        found: u64,
+        /// Parameters allowed.
+        limit: u64,
+    },
+    /// Bytes need a vocabulary of 256.
+    #[error(
+        "plan.model.vocabulary: expected 256 for tokenizer = \"bytes\", found {found}: set it to \
+         256"
+    )]
+    Vocabulary {
+        /// The vocabulary found.
+        found: u32,
+    },
+    /// The numerics class is no name.
+    #[error(
+        "plan.numerics_class: expected 1 to 64 characters of a-z 0-9 - _ ., found {found:?}: \
+         take the name that `archipel numerics` prints"
+    )]
+    NumericsClass {
+        /// The text found, cut after 64 characters.
+        found: String,
+    },
+    /// The plain outer rule has no momentum.
+    #[error(
+        "plan.outer.momentum: rule = \"plain\" uses none, found \"{found}\": set it to \"0\", or \
+         take rule = \"nesterov\""
+    )]
+    PlainMomentum {
+        /// The momentum found.
+        found: Decimal,
+    },
+    /// Nobody may have so small a share.
+    #[error(
+        "plan.exchange.weight_cap: expected at least 1/{voters}, since {voters} shares add up to \
+         1, found \"{found}\": raise it"
+    )]
+    WeightCap {
+        /// Voting members.
+        voters: usize,
+        /// The cap found.
+        found: Decimal,
+    },
+    /// A chunk has no square shape.
+    #[error(
+        "plan.exchange.chunk: expected a power of four from 16 to 65536, found {found}: take \
+         4096, or the one nearest to yours"
+    )]
+    Chunk {
+        /// The size found.
+        found: u32,
+    },
+    /// The limit of a payload is below what the codec makes.
+    #[error(
+        "plan.exchange.max_payload_bytes: this model and codec need at least {needed} bytes, \
+         found {found}: raise it, or take a smaller codec"
+    )]
+    Payload {
+        /// Bytes of a payload that keeps all it may.
+        needed: u64,
+        /// The limit found.
+        found: u64,
+    },
+    /// The trainer lays out another number of parameters than the plan counts.
+    #[error(
+        "plan.model: {expected} parameters, but the trainer's layout has {found}: this version \
+         builds another model than the plan was written for"
+    )]
+    Layout {
+        /// Parameters of the plan.
+        expected: u64,
+        /// Parameters of the layout.
+        found: u64,
+    },
+    /// The codec cannot encode this layout.
+    #[error("plan.exchange: {0}")]
+    Codec(#[from] CodecError),
+    /// A cut would need more updates than a quorum.
+    #[error(
+        "plan.exchange.minimum_updates: expected 1 to the quorum ({quorum} of {voters} voting \
+         members), found {found}: lower it, or a round could wait for ever"
+    )]
+    MinimumUpdates {
+        /// The quorum.
+        quorum: usize,
+        /// Voting members.
+        voters: usize,
+        /// The minimum found.
+        found: u32,
+    },
+    /// More manifests than are allowed.
+    #[error("plan.data.manifests: expected at most {limit}, found {found}: merge some")]
+    Manifests {
+        /// Manifests allowed.
+        limit: usize,
+        /// Manifests found.
+        found: usize,
+    },
+    /// One manifest is listed twice for one member.
+    #[error("plan.data.manifests: entry {index} repeats an earlier one: remove it")]
+    RepeatedManifest {
+        /// Position in the list, from 0.
+        index: usize,
+    },
+    /// A length without held-out bytes, or the reverse.
+    #[error(
+        "plan.data: holdout and holdout_bytes come together, found holdout {} and holdout_bytes \
+         = {bytes}: give both, or neither",
+        if *.present { "present" } else { "absent" }
+    )]
+    Holdout {
+        /// Whether there is a hash.
+        present: bool,
+        /// The length found.
+        bytes: u64,
+    },
+}
