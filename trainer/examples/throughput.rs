@@ -1,6 +1,7 @@
 //! Prints tokens a second of training for one shape.
 //!
-//! `cargo run --release --example throughput -- D_MODEL LAYERS HEADS CONTEXT BATCH [MICRO] [THREADS] [STEPS]`
+//! `cargo run --release --example throughput -- D_MODEL LAYERS HEADS CONTEXT BATCH [MICRO]
+//! [THREADS] [STEPS]`
 
 use archipel_trainer::data::MemorySource;
 use archipel_trainer::{
@@ -65,7 +66,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = begun.elapsed().as_secs_f64();
     let part = steps as f64 / (steps + 2) as f64;
     println!(
-        "{} parameters, micro-batch {micro_batch}, {threads} threads: {:.0} tokens/s, {:.1} GFLOP/s, loss {:.4}",
+        "{} parameters, micro-batch {micro_batch}, {threads} threads: \
+         {:.0} tokens/s, {:.1} GFLOP/s, loss {:.4}",
         engine.layout().parameters(),
         report.tokens as f64 * part / seconds,
         report.flop as f64 * part / seconds / 1e9,

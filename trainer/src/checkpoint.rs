@@ -46,7 +46,11 @@ pub enum CheckpointError {
         found: usize,
     },
     /// The header's length is beyond the limit or the file.
-    #[error("{}: a header of {found} bytes in a file of {file_bytes}; at most {MAX_HEADER_BYTES} are read: this is no checkpoint, or a cut one", path.display())]
+    #[error(
+        "{}: a header of {found} bytes in a file of {file_bytes}; at most {MAX_HEADER_BYTES} \
+         are read: this is no checkpoint, or a cut one",
+        path.display()
+    )]
     Header {
         /// The file.
         path: PathBuf,
@@ -72,7 +76,10 @@ pub enum CheckpointError {
         tensor: String,
     },
     /// There are tensors the layout does not know.
-    #[error("{}: {found} tensors, the model has {expected}: this is a checkpoint of another model", path.display())]
+    #[error(
+        "{}: {found} tensors, the model has {expected}: this is a checkpoint of another model",
+        path.display()
+    )]
     Extra {
         /// The file.
         path: PathBuf,
@@ -82,7 +89,11 @@ pub enum CheckpointError {
         found: usize,
     },
     /// A tensor has another shape or type.
-    #[error("{}: {tensor} is {found_type:?} {found:?}, expected F32 {expected:?}: this is a checkpoint of another model", path.display())]
+    #[error(
+        "{}: {tensor} is {found_type:?} {found:?}, expected F32 {expected:?}: this is a \
+         checkpoint of another model",
+        path.display()
+    )]
     Shape {
         /// The file.
         path: PathBuf,
@@ -96,7 +107,10 @@ pub enum CheckpointError {
         found_type: Dtype,
     },
     /// The file is shorter or longer than its header says.
-    #[error("{}: {found} bytes, its header says {expected}: it was cut off or changed", path.display())]
+    #[error(
+        "{}: {found} bytes, its header says {expected}: it was cut off or changed",
+        path.display()
+    )]
     FileLength {
         /// The file.
         path: PathBuf,

@@ -142,7 +142,11 @@ pub enum DataError {
         found: u64,
     },
     /// The folder to write to is read from as well.
-    #[error("{} lies inside the source {}: choose a folder outside it", out.display(), source_path.display())]
+    #[error(
+        "{} lies inside the source {}: choose a folder outside it",
+        out.display(),
+        source_path.display()
+    )]
     OutInsideSource {
         /// The folder to write to.
         out: PathBuf,
@@ -156,7 +160,11 @@ pub enum DataError {
         out: PathBuf,
     },
     /// A symbolic link points out of the folder that is read.
-    #[error("the link {} leaves its folder for {}: remove it or give its target", link.display(), target.display())]
+    #[error(
+        "the link {} leaves its folder for {}: remove it or give its target",
+        link.display(),
+        target.display()
+    )]
     LinkLeaves {
         /// The link.
         link: PathBuf,
@@ -193,7 +201,8 @@ pub enum DataError {
     },
     /// A shard is shorter or longer than its manifest says.
     #[error(
-        "{} has {found} bytes, its manifest says {expected}: it was cut off or changed; restore it or prepare the data again",
+        "{} has {found} bytes, its manifest says {expected}: it was cut off or changed; \
+         restore it or prepare the data again",
         path.display()
     )]
     ShardLength {
@@ -206,7 +215,8 @@ pub enum DataError {
     },
     /// A shard's bytes are not those its manifest was written for.
     #[error(
-        "{} hashes to {found}, its manifest says {expected}: it was changed; restore it or prepare the data again",
+        "{} hashes to {found}, its manifest says {expected}: it was changed; restore it or \
+         prepare the data again",
         path.display()
     )]
     ShardHash {

@@ -31,7 +31,8 @@ pub trait Engine: Send {
     ///
     /// # Errors
     /// A plan or data that do not fit, or a number that is not finite. The step that fails is not
-    /// applied; the steps before it are.
+    /// applied, the steps before it are; only after a weight that is not finite must parameters and
+    /// optimizer state be loaded again.
     fn train(
         &mut self,
         plan: &InnerPlan,
@@ -207,7 +208,7 @@ pub enum EngineError {
         /// Bytes found.
         found: usize,
     },
-    /// A loss, gradient or weight became NaN or infinite; the step was not applied.
+    /// A loss, gradient or weight became NaN or infinite.
     #[error("step {step}: the {what} of {tensor} is not finite: lower the learning rate")]
     NotFinite {
         /// The step of the round, from 1.

@@ -92,7 +92,7 @@ impl LlamaEngine {
         Ok(loss / tokens as f64)
     }
 
-    /// One inner step, counted from 0; on an error nothing is changed.
+    /// One inner step, counted from 0: its loss, the gradient's norm and the learning rate.
     fn step(
         &mut self,
         plan: &InnerPlan,

@@ -5,7 +5,10 @@
 
 /// Defines `fn $name(…)`, compiled for AVX-512, AVX2 and the target's baseline, chosen at run time.
 macro_rules! widest {
-    ($(#[$meta:meta])* fn $name:ident($($arg:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
+    (
+        $(#[$meta:meta])*
+        fn $name:ident($($arg:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block
+    ) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
         pub(crate) fn $name($($arg: $kind),*) $(-> $result)? {
