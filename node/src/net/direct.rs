@@ -235,12 +235,25 @@ async fn rest(stream: &mut Option<Stream>, filled: &Notify) {
 
 /// The receiving side.
 pub(super) struct Receiver {
-    pub(super) allowed: watch::Receiver<BTreeSet<MemberId>>,
-    pub(super) events: mpsc::Sender<NetEvent>,
-    pub(super) seats: Seats,
+    allowed: watch::Receiver<BTreeSet<MemberId>>,
+    events: mpsc::Sender<NetEvent>,
+    seats: Seats,
 }
 
 impl Receiver {
+    pub(super) fn new(
+        allowed: watch::Receiver<BTreeSet<MemberId>>,
+        events: mpsc::Sender<NetEvent>,
+        limits: &Limits,
+    ) -> Self {
+        let seats = Seats::new(limits.direct_streams);
+        Self {
+            allowed,
+            events,
+            seats,
+        }
+    }
+
     /// Accepts streams until `end`.
     pub(super) async fn accept(
         self: Arc<Self>,
@@ -310,8 +323,8 @@ async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, Re
     stream.read_exact(&mut head).await?;
     let len = u32::from_be_bytes(head);
     match len as usize {
-        0 => return Err(FrameError::Empty.into()),
-        size if size > MESSAGE_LIMIT => return Err(FrameError::TooLong { len }.into()),
+        0 => Err(FrameError::Empty.into()),
+        size if size > MESSAGE_LIMIT => Err(FrameError::TooLong { len }.into()),
         size => {
             let mut bytes = vec![0; size];
             stream.read_exact(&mut bytes).await?;

@@ -143,6 +143,24 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
+    pub(super) fn new(
+        streams: libp2p_stream::Control,
+        connected: watch::Receiver<BTreeSet<MemberId>>,
+        traffic: Arc<Traffic>,
+        limits: Limits,
+        end: CancellationToken,
+    ) -> Self {
+        let slots = Semaphore::new(limits.fetches.max(1));
+        Self {
+            streams,
+            connected,
+            traffic,
+            limits,
+            slots,
+            end,
+        }
+    }
+
     /// Fetches a blob into memory.
     pub(super) async fn fetch(
         self: Arc<Self>,

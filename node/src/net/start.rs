@@ -5,7 +5,6 @@ use super::{
     behaviour, direct,
     fetch::Fetcher,
     identity::{member_of, peer_of},
-    seats::Seats,
     serve::{BlobSource, Server},
     swarm::{Driver, Parts},
     traffic::Traffic,
@@ -13,8 +12,9 @@ use super::{
 };
 use archipel_protocol::ids::MemberId;
 use libp2p::Swarm;
+use libp2p_stream::{Control, IncomingStreams};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Starts the network layer. Events come in the order in which they happened.
@@ -28,16 +28,12 @@ pub fn start(
     config: NetConfig,
     blobs: Arc<dyn BlobSource>,
 ) -> Result<(Net, mpsc::Receiver<NetEvent>), NetError> {
-    let me = member_of(&config.keypair.public().to_peer_id()).ok_or_else(|| NetError::KeyKind {
-        found: format!("{:?}", config.keypair.key_type()),
-    })?;
+    let me = own_member(&config)?;
     let allowed = founders(&config, me)?;
     let traffic = Arc::new(Traffic::default());
     let mut swarm = build_swarm(&config, traffic.clone())?;
-    let mut streams = swarm.behaviour().streams.new_control();
-    let once = "each protocol is registered once";
-    let direct_streams = streams.accept(DIRECT_PROTOCOL).expect(once);
-    let blob_streams = streams.accept(BLOB_PROTOCOL).expect(once);
+    let streams = swarm.behaviour().streams.new_control();
+    let (direct_streams, blob_streams) = accept(streams.clone());
     let circuits = listen(&mut swarm, &config)?;
 
     let limits = config.limits.clone();
@@ -52,16 +48,13 @@ pub fn start(
         ..Shared::default()
     });
 
-    let receiver = direct::Receiver {
-        allowed: allowed.subscribe(),
-        events: events.clone(),
-        seats: Seats::new(limits.direct_streams),
-    };
+    let receiver = direct::Receiver::new(allowed.subscribe(), events.clone(), &limits);
     tokio::spawn(Arc::new(receiver).accept(direct_streams, end.clone()));
+    let (members, events_of_server) = (allowed.subscribe(), events.clone());
     let server = Server::new(
         blobs,
-        allowed.subscribe(),
-        events.clone(),
+        members,
+        events_of_server,
         traffic.clone(),
         limits.clone(),
     );
@@ -69,14 +62,8 @@ pub fn start(
     let (direct_control, connections) = (streams.clone(), connected.subscribe());
     let direct = direct::Sender::new(direct_control, connections, limits.clone(), end.clone());
     let direct = Arc::new(direct);
-    let fetcher = Fetcher {
-        streams,
-        connected: connected.subscribe(),
-        traffic,
-        slots: Semaphore::new(limits.fetches.max(1)),
-        limits,
-        end: end.clone(),
-    };
+    let connections = connected.subscribe();
+    let fetcher = Fetcher::new(streams, connections, traffic, limits, end.clone());
     let allowed_now = allowed.subscribe();
     let parts = Parts {
         swarm,
@@ -85,9 +72,9 @@ pub fn start(
         direct: direct.clone(),
     };
     let driver = Driver::new(me, config, parts, circuits, events);
-    let ending = end.clone();
+    let running = driver.run(command_queue, allowed_now, end.clone());
     tokio::spawn(async move {
-        driver.run(command_queue, allowed_now, ending).await;
+        running.await;
         stopping.send_replace(true);
     });
     let net = Net {
@@ -103,6 +90,20 @@ pub fn start(
         }),
     };
     Ok((net, event_queue))
+}
+
+fn own_member(config: &NetConfig) -> Result<MemberId, NetError> {
+    let found = || format!("{:?}", config.keypair.key_type());
+    let member = member_of(&config.keypair.public().to_peer_id());
+    member.ok_or_else(|| NetError::KeyKind { found: found() })
+}
+
+/// Registers the two protocols, before anybody can connect.
+fn accept(mut streams: Control) -> (IncomingStreams, IncomingStreams) {
+    let once = "each protocol is registered once";
+    let direct = streams.accept(DIRECT_PROTOCOL).expect(once);
+    let bulk = streams.accept(BLOB_PROTOCOL).expect(once);
+    (direct, bulk)
 }
 
 /// The members of the bootstrap list, all of whom must be real keys.

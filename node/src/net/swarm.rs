@@ -145,6 +145,8 @@ impl Driver {
         allowed.mark_changed();
         let events = self.events.clone();
         loop {
+            // A driver that does not take its events slows its peers, and drops nothing.
+            let room = self.backlog.len() < self.backlog_limit;
             let wake = self
                 .dialer
                 .next_wake()
@@ -175,10 +177,7 @@ impl Driver {
                     }
                     None => break,
                 },
-                // A driver that does not take its events slows its peers, and drops nothing.
-                event = self.swarm.select_next_some(), if self.backlog.len() < self.backlog_limit => {
-                    self.on_event(event);
-                }
+                event = self.swarm.select_next_some(), if room => self.on_event(event),
                 () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {
                     self.dial();
                 }

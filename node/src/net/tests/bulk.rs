@@ -156,8 +156,8 @@ async fn what_a_dying_holder_brought_is_kept() {
     assert_eq!(outcome.bytes, blob);
     let served = outcome.report.served;
     let of = |node: &Node| served.get(&node.member()).copied().unwrap_or_default();
-    assert!(of(&first) >= CHUNK_LEN as u64, "{served:?}");
-    assert_eq!(of(&first) + of(&second), LEN as u64);
+    assert!(of(first) >= CHUNK_LEN as u64, "{served:?}");
+    assert_eq!(of(first) + of(second), LEN as u64);
     assert_eq!(outcome.report.refused, []);
 }
 
