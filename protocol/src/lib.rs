@@ -9,6 +9,7 @@ pub mod codec;
 pub mod crypto;
 pub mod deadline;
 pub mod encoding;
+pub mod fold;
 pub mod ids;
 pub mod layout;
 pub mod ledger;

@@ -1,1 +1,11 @@
-//! archipel-simulator.
+//! Runs the real protocol machines in an invented world, from one seed.
+//!
+//! One thread, one heap of events in virtual time, and the same [`archipel_protocol::member::Member`]
+//! that the node drives. Nothing here reads a clock.
+
+pub mod checks;
+pub mod network;
+pub mod scenario;
+pub mod site;
+pub mod toy;
+pub mod world;

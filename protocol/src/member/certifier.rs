@@ -73,14 +73,6 @@ impl Certifier {
             .and_then(|votes| votes.values().next_back())
     }
 
-    /// The members whose latest vote is for `root`.
-    pub fn supporters(&self, root: &Root) -> Vec<MemberId> {
-        self.latest()
-            .filter(|vote| vote.root == *root)
-            .map(|vote| vote.member)
-            .collect()
-    }
-
     /// A root other than `mine` that at least `least` members signed.
     pub fn rival(&self, mine: &Root, least: usize) -> Option<Root> {
         let mut counts: BTreeMap<Root, usize> = BTreeMap::new();

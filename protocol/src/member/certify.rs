@@ -128,10 +128,7 @@ impl Member {
                 vote
             }
         };
-        self.signed = Some(Signed {
-            root,
-            attempt: vote.attempt,
-        });
+        self.signed = Some(Signed { root });
         self.broadcast(Message::Root(vote.clone()));
         if let Some(certifier) = &mut self.certifier {
             certifier.vote(vote);

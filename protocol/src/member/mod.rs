@@ -91,7 +91,6 @@ struct Held {
 #[derive(Clone, Debug)]
 struct Signed {
     root: Root,
-    attempt: u32,
 }
 
 /// The machine. See the module's documentation for the order of calls.

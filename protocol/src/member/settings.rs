@@ -1,6 +1,7 @@
 //! What a member needs to know of the charter, in the units its machines use.
 
 use crate::{
+    charter::{Charter, MemberRole},
     ids::{MemberId, RunId},
     layout::Layout,
     ledger::Membership,
@@ -62,14 +63,50 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Reads a validated charter. `layout` is that of the plan's model.
+    pub fn from_charter(charter: &Charter, layout: Layout, unix_ms_at_zero: u64) -> Self {
+        let plan = &charter.plan;
+        let (inner, timing, exchange) = (&plan.inner, &plan.timing, &plan.exchange);
+        let guests = charter
+            .members
+            .iter()
+            .filter(|member| member.role != MemberRole::Member);
+        let factor = timing.deadline_mad_factor.billionths() / 1_000_000;
+        Self {
+            run_id: charter.run_id(),
+            founding: Membership::founding(charter),
+            layout,
+            guests: guests.map(|member| member.id).collect(),
+            rounds: plan.rounds,
+            steps: inner.steps,
+            tokens_per_step: u64::from(inner.batch_sequences) * u64::from(plan.model.context),
+            codec: plan.codec().id(),
+            max_payload_bytes: exchange.max_payload_bytes,
+            rule: plan.aggregation().id(),
+            error_feedback: exchange.error_feedback.is_some(),
+            max_carried: exchange.max_carried,
+            minimum_updates: exchange.minimum_updates as usize,
+            numerics: plan.numerics_class.clone(),
+            delta_us: from_ms(timing.delta_ms),
+            fetch_us: from_ms(timing.fetch_ms),
+            deadline_floor_us: from_ms(timing.deadline_floor_ms),
+            deadline_ceiling_us: from_ms(timing.deadline_ceiling_ms),
+            deadline_mad_milli: u64::try_from(factor).unwrap_or_default(),
+            wait_all: timing.wait_all,
+            resend_us: from_ms(timing.resend_ms),
+            hold_batch_us: from_ms(timing.hold_batch_ms),
+            unix_ms_at_zero,
+        }
+    }
+
     /// The length of a view's timer after `nullified` views of the round.
     pub fn view_us(&self, nullified: u32) -> u64 {
         let base = 3 * self.delta_us + self.fetch_us;
         base.saturating_mul(1 << nullified.min(16))
     }
+}
 
-    /// Milliseconds to microseconds; saturates.
-    pub fn from_ms(ms: u64) -> u64 {
-        ms.saturating_mul(MS)
-    }
+/// Milliseconds to microseconds; saturates.
+fn from_ms(ms: u64) -> u64 {
+    ms.saturating_mul(MS)
 }

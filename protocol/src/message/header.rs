@@ -8,7 +8,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// The most bytes the name of a numerics class may have.
-pub const MAX_NUMERICS_BYTES: usize = 32;
+pub const MAX_NUMERICS_BYTES: usize = 64;
 /// The most headers one hold message may name.
 pub const MAX_HOLDS: usize = 256;
 
