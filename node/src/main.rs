@@ -1,2 +1,33 @@
-//! entry.
-fn main() {}
+//! `archipel`: one executable for a member site.
+
+use archipel_node::cli::{self, Cli};
+use clap::Parser;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// What is logged unless `RUST_LOG` says otherwise.
+const LOGGED: &str = "warn,archipel_node=info";
+
+fn main() -> ExitCode {
+    forget_key_log();
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match cli::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// With this variable set, the TLS library would write every session's keys into a file.
+#[allow(unsafe_code)]
+fn forget_key_log() {
+    // SAFETY: no other thread has been started yet, so nothing reads the environment meanwhile.
+    unsafe { std::env::remove_var("SSLKEYLOGFILE") };
+}

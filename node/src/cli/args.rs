@@ -28,12 +28,45 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
-/// Leave the federation: propose one's own removal, and stop when it takes effect.
+/// Leave the federation; the seat stays, and its holder may return to it.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct LeaveArgs {
-    /// The member's folder.
+    /// The member's folder; its node must be running.
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
+    /// Return, after having left.
+    #[arg(long = "return")]
+    pub back: bool,
+}
+
+/// Write the latest certified state of a member's folder as a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct ExportArgs {
+    /// The member's folder; its node may be running.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The folder to write to.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// What to write.
+    #[arg(long, value_enum, default_value_t = Format::Hf)]
+    pub format: Format,
+}
+
+/// A form of checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// model.safetensors and config.json, as `transformers` loads them.
+    Hf,
+    /// model.safetensors alone.
+    Safetensors,
+}
+
+/// The commands on checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum CheckpointCommand {
+    /// Write the latest certified state as a checkpoint.
+    Export(ExportArgs),
 }
 
 /// Propose a change of membership to the other members.

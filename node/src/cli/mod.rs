@@ -1,7 +1,8 @@
 //! The command line: what each command takes, and where it goes.
 //!
-//! Every command that needs no running node is here, one file each. What people read goes to
-//! stderr where stdout carries a result that another command takes.
+//! Every command that needs no running node and no model is here, one file each; the others are in
+//! `commands`. What people read goes to stderr where stdout carries a result that another command
+//! takes.
 
 pub mod args;
 mod charter;
@@ -15,7 +16,10 @@ pub use data::DataCommand;
 pub use files::{FileError, read_charter, read_text, replace_file, write_new_file};
 pub use init::{InitArgs, init};
 
+use crate::{commands, demo::DemoArgs};
+use args::{CheckpointCommand, GenerateArgs, LeaveArgs, RunArgs, StatusArgs};
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Train one model together, with no controller.
 #[derive(Debug, Parser)]
@@ -34,6 +38,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Found a federation in a folder, train one model together, and show it.
+    Demo(DemoArgs),
     /// Make a member's key and configuration in a folder.
     Init(InitArgs),
     /// Write, sign, check and read the founding document of a federation.
@@ -42,18 +48,36 @@ pub enum Command {
     /// Turn text into training data, or look at data prepared before.
     #[command(subcommand)]
     Data(DataCommand),
+    /// Run the node of a member's folder, in the foreground.
+    Run(RunArgs),
+    /// Show where a node stands.
+    Status(StatusArgs),
+    /// Leave the federation, or return to it.
+    Leave(LeaveArgs),
+    /// Write checkpoints that other programs load.
+    #[command(subcommand)]
+    Checkpoint(CheckpointCommand),
+    /// Continue a text with a trained model.
+    Generate(GenerateArgs),
 }
 
 /// Carries out one command.
 ///
 /// # Errors
 /// What was expected, what was found, and what to do.
-pub fn run(cli: Cli) -> anyhow::Result<()> {
-    match cli.command {
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let done = match cli.command {
+        Command::Demo(args) => return commands::demo(&args),
         Command::Init(args) => init(&args),
         Command::Charter(command) => charter::run(command),
         Command::Data(command) => data::run(command),
-    }
+        Command::Run(args) => commands::run(&args),
+        Command::Status(args) => commands::status(&args),
+        Command::Leave(args) => commands::leave(&args),
+        Command::Checkpoint(CheckpointCommand::Export(args)) => commands::export(&args),
+        Command::Generate(args) => commands::generate(&args),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

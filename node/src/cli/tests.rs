@@ -6,7 +6,7 @@ use archipel_protocol::crypto::Ed25519Verifier;
 use std::path::Path;
 
 fn archipel(args: &[&str]) -> anyhow::Result<()> {
-    run(Cli::try_parse_from([&["archipel"], args].concat())?)
+    run(Cli::try_parse_from([&["archipel"], args].concat())?).map(drop)
 }
 
 /// The line that `init` prints, made from the files it wrote.

@@ -7,6 +7,8 @@ mod show;
 mod sign;
 mod verify;
 
+use super::args::{AmendmentsArgs, ProposeArgs, VoteArgs};
+use crate::commands;
 use add_member::AddMemberArgs;
 use archipel_protocol::charter::{Charter, CharterMember, MemberRole, SignedCharter};
 use clap::Subcommand;
@@ -28,6 +30,12 @@ pub enum CharterCommand {
     Verify(VerifyArgs),
     /// Show a charter, and what it asks of a site.
     Show(ShowArgs),
+    /// Propose a change of membership to the other members.
+    Propose(ProposeArgs),
+    /// Vote for an amendment that a member proposed.
+    Vote(VoteArgs),
+    /// List the open amendments.
+    Amendments(AmendmentsArgs),
 }
 
 pub(super) fn run(command: CharterCommand) -> anyhow::Result<()> {
@@ -37,6 +45,9 @@ pub(super) fn run(command: CharterCommand) -> anyhow::Result<()> {
         CharterCommand::Sign(args) => sign::run(&args),
         CharterCommand::Verify(args) => verify::run(&args),
         CharterCommand::Show(args) => show::run(&args),
+        CharterCommand::Propose(args) => commands::propose(&args),
+        CharterCommand::Vote(args) => commands::vote(&args),
+        CharterCommand::Amendments(args) => commands::amendments(&args),
     }
 }
 

@@ -1,0 +1,40 @@
+//! Commands that run a node, talk to one that runs, or load a model.
+
+mod amend;
+mod demo;
+mod export;
+mod founding;
+mod generate;
+mod model;
+mod status;
+
+pub use amend::{amendments, leave, propose, vote};
+pub use demo::demo;
+pub use export::export;
+pub use founding::LocalFederation;
+pub use generate::generate;
+pub use status::status;
+
+use crate::{
+    cli::args::RunArgs,
+    driver::{self, Options},
+};
+
+/// `archipel run`.
+///
+/// # Errors
+/// Where the folder cannot be taken up, or the node cannot go on.
+pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let options = Options {
+        dir: args.dir.clone(),
+        json: args.json,
+        until_stdin_closes: args.until_stdin_closes,
+    };
+    let result = runtime.block_on(driver::start(&options));
+    // What a worker still does is of no use to anyone.
+    runtime.shutdown_background();
+    result
+}

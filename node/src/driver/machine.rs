@@ -1,0 +1,456 @@
+//! The loop that owns the member and the store.
+
+use super::{
+    arrival::Arrival,
+    reporter::{Reporter, STATUS_FILE, Status, Traffic},
+    retention::sweep_payloads,
+    states::States,
+    training::Trainer,
+    wal,
+    workshop::Workshop,
+};
+use crate::{
+    cli::replace_file,
+    control::{Answer, Call, Request},
+    net::{MessageHandle, Net, NetEvent, SendError, Verdict},
+    store::{Blobs, LogKind, Store},
+};
+use anyhow::{Context, bail};
+use archipel_protocol::{
+    ids::{BlobHash, MemberId, Root, Round, Timestamp},
+    member::{Durable, Event, FetchTask, Input, Member, Output, retained},
+    message::Message,
+    record::Log,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::mpsc::Receiver,
+    task::{AbortHandle, spawn_blocking},
+    time::sleep_until,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Length of the write-ahead log above which it is compacted, in bytes.
+const WAL_LIMIT: u64 = 16 << 20;
+/// How long the network may take to close its connections.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// The parts that a start puts together.
+pub(super) struct Parts {
+    pub member: Member,
+    pub store: Store,
+    /// The entries of the write-ahead log as they are on disk.
+    pub log: Vec<Vec<u8>>,
+    pub net: Net,
+    pub states: Arc<States>,
+    pub workshop: Workshop,
+    pub trainer: Trainer,
+    pub reporter: Reporter,
+    pub dir: PathBuf,
+    /// The zero of the member's clock.
+    pub began: Instant,
+}
+
+/// What comes in.
+pub(super) struct Inlets {
+    pub net: Receiver<NetEvent>,
+    pub arrivals: Receiver<Arrival>,
+    pub calls: Receiver<Call>,
+    pub stop: CancellationToken,
+}
+
+/// The loop's own.
+pub(super) struct Machine {
+    parts: Parts,
+    fetching: BTreeMap<BlobHash, (Round, AbortHandle)>,
+    fetching_state: BTreeSet<Root>,
+    /// True where something was appended and not synced.
+    unsynced: bool,
+    /// Entries of the log after which it is compacted.
+    log_limit: u64,
+}
+
+impl Machine {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            fetching: BTreeMap::new(),
+            fetching_state: BTreeSet::new(),
+            unsynced: false,
+            log_limit: WAL_LIMIT,
+        }
+    }
+
+    /// Runs until it is told to stop, or cannot go on.
+    pub async fn run(mut self, mut inlets: Inlets) -> anyhow::Result<()> {
+        self.parts.reporter.started();
+        let result = self.turn(&mut inlets).await;
+        if let Err(error) = &result {
+            self.parts.reporter.give_up(format!("{error:#}"));
+        }
+        drop(inlets);
+        self.end().await;
+        result
+    }
+
+    async fn turn(&mut self, inlets: &mut Inlets) -> anyhow::Result<()> {
+        self.drain()?;
+        loop {
+            let wake = self.wake();
+            tokio::select! {
+                () = inlets.stop.cancelled() => return Ok(()),
+                event = inlets.net.recv() => match event {
+                    Some(event) => self.on_net(event)?,
+                    None => bail!("the network layer ended"),
+                },
+                Some(arrival) = inlets.arrivals.recv() => self.on_arrival(arrival)?,
+                Some(call) = inlets.calls.recv() => {
+                    let answer = self.answer(call.request)?;
+                    // A caller that is gone needs no answer.
+                    let _ = call.reply.send(answer);
+                }
+                () = sleep_until(wake.into()) => self.handle(Input::Timeout)?,
+            }
+        }
+    }
+
+    async fn end(self) {
+        let status = Status {
+            running: false,
+            ..self.status()
+        };
+        let Parts {
+            trainer, net, dir, ..
+        } = self.parts;
+        let training = spawn_blocking(move || trainer.end());
+        if tokio::time::timeout(GOODBYE, net.shutdown()).await.is_err() {
+            tracing::warn!("the network layer did not close within {GOODBYE:?}");
+        }
+        if training.await.is_err() {
+            tracing::error!("the training thread could not be waited for");
+        }
+        keep_status(&dir, &status);
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(self.parts.began.elapsed().as_micros() as u64)
+    }
+
+    /// When the member wants to be woken.
+    fn wake(&self) -> Instant {
+        let hour = Duration::from_secs(3600);
+        match self.parts.member.poll_timeout() {
+            Some((at, _)) => self.parts.began + Duration::from_micros(at.0),
+            None => Instant::now() + hour,
+        }
+    }
+
+    fn handle(&mut self, input: Input) -> anyhow::Result<()> {
+        let now = self.now();
+        self.parts.member.handle(now, input);
+        self.drain()
+    }
+
+    /// Carries out everything the member wants, in its order.
+    fn drain(&mut self) -> anyhow::Result<()> {
+        while let Some(output) = self.parts.member.poll_output() {
+            match output {
+                Output::Persist(durable) => self.persist(&durable)?,
+                Output::Record { log, round, bytes } => {
+                    let log = match log {
+                        Log::Main => LogKind::Main,
+                        Log::Side => LogKind::Side,
+                    };
+                    self.parts.store.append_record(log, round, &bytes)?;
+                    self.unsynced = true;
+                }
+                other => {
+                    self.sync()?;
+                    self.carry_out(other)?;
+                }
+            }
+        }
+        self.sync()
+    }
+
+    fn persist(&mut self, durable: &Durable) -> anyhow::Result<()> {
+        let entry = wal::entry(durable);
+        self.parts.store.append_wal(&entry)?;
+        self.parts.log.push(entry);
+        self.unsynced = true;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> anyhow::Result<()> {
+        if std::mem::take(&mut self.unsynced) {
+            self.parts.store.sync()?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, output: Output) -> anyhow::Result<()> {
+        match output {
+            Output::Persist(_) | Output::Record { .. } => unreachable!("appended before"),
+            Output::Broadcast(message) => {
+                let sent = self.parts.net.publish(message.to_bytes());
+                self.note_unsent(sent);
+                if let Message::Header(signed) = &*message
+                    && signed.header.member == self.parts.net.me()
+                {
+                    self.parts.reporter.announced(signed.header.round);
+                }
+            }
+            Output::Send { to, message } => {
+                let sent = self.parts.net.send(to, message.to_bytes());
+                self.note_unsent(sent);
+            }
+            Output::Fetch(task) => self.fetch(task),
+            Output::Train(task) => self.parts.trainer.train(task),
+            Output::StopTraining => self.parts.trainer.stop(),
+            Output::Fold(task) => self.parts.workshop.fold(*task),
+            Output::FetchState(task) => {
+                if self.fetching_state.insert(task.root) {
+                    self.parts.workshop.fetch_state(*task);
+                }
+            }
+            Output::Event(event) => self.on_event(&event)?,
+        }
+        Ok(())
+    }
+
+    /// The member sends again what was lost.
+    fn note_unsent(&self, sent: Result<(), SendError>) {
+        if let Err(error) = sent {
+            tracing::debug!("not sent: {error}");
+        }
+    }
+
+    fn fetch(&mut self, task: FetchTask) {
+        let (payload, round) = (task.payload, task.round);
+        if !self.fetching.contains_key(&payload) {
+            let handle = self.parts.workshop.fetch(task);
+            self.fetching.insert(payload, (round, handle));
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) -> anyhow::Result<()> {
+        let net = self.parts.net.status().traffic;
+        let traffic = Traffic {
+            sent: net.sent,
+            received: net.received,
+        };
+        self.parts.reporter.event(event, traffic);
+        match event {
+            Event::Membership { allowed, .. } => {
+                self.parts.net.allow(allowed.iter().copied().collect());
+                let membership = self.parts.member.membership();
+                self.parts.reporter.membership(membership);
+            }
+            Event::Certified { round, root, .. } => {
+                self.parts.trainer.evaluate(*round, *root);
+                self.tidy(*round)?;
+            }
+            Event::Finished { round, root } => {
+                self.parts.trainer.evaluate(*round, *root);
+                keep_status(&self.parts.dir, &self.status());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A state is certified: what lies far behind it is not needed any more.
+    fn tidy(&mut self, certified: Round) -> anyhow::Result<()> {
+        self.fetching.retain(|_, (round, handle)| {
+            let kept = round.next() >= certified;
+            if !kept {
+                handle.abort();
+            }
+            kept
+        });
+        keep_status(&self.parts.dir, &self.status());
+        let (blobs, states) = (self.blobs(), self.parts.states.clone());
+        spawn_blocking(move || {
+            let swept = sweep_payloads(&blobs, certified).map(drop);
+            let kept = states.retain(certified);
+            if let Err(error) = swept
+                .map_err(anyhow::Error::from)
+                .and(kept.map_err(Into::into))
+            {
+                tracing::warn!("old files could not be removed: {error:#}");
+            }
+        });
+        self.compact()
+    }
+
+    fn blobs(&self) -> Blobs {
+        self.parts.store.blobs().clone()
+    }
+
+    fn compact(&mut self) -> anyhow::Result<()> {
+        if self.parts.store.wal_bytes() < self.log_limit {
+            return Ok(());
+        }
+        self.sync()?;
+        self.parts.log = compacted(&self.parts.log, &mut self.parts.store)?;
+        // A log that stays long is not compacted again at once.
+        self.log_limit = WAL_LIMIT.max(2 * self.parts.store.wal_bytes());
+        Ok(())
+    }
+
+    fn on_net(&mut self, event: NetEvent) -> anyhow::Result<()> {
+        match event {
+            NetEvent::Gossip {
+                from,
+                origin,
+                bytes,
+                handle,
+            } => self.on_gossip((from, origin), &bytes, handle),
+            NetEvent::Direct { from, bytes } => self.handle(Input::Bytes { from, bytes }),
+            NetEvent::Misbehaved { member, what } => {
+                self.parts.reporter.refuse(member, what.to_string());
+                Ok(())
+            }
+            NetEvent::Damaged { hash, found } => {
+                let text = format!("blob {hash} has bytes that hash to {found}");
+                self.parts.reporter.incident("damage", text);
+                Ok(())
+            }
+            NetEvent::Listening(address) => {
+                tracing::info!("listening on {address}");
+                Ok(())
+            }
+            NetEvent::Connected(member) => {
+                tracing::info!("{} is connected", self.parts.reporter.name(&member));
+                Ok(())
+            }
+            NetEvent::Disconnected(member) => {
+                tracing::info!("{} is gone", self.parts.reporter.name(&member));
+                Ok(())
+            }
+            NetEvent::Refused {
+                member,
+                address,
+                reason,
+            } => {
+                let who = member.map_or("somebody".to_owned(), |id| id.short());
+                tracing::debug!("{who} at {address} was refused: {reason}");
+                Ok(())
+            }
+            NetEvent::Subscribed(_) | NetEvent::Reachable(_) => Ok(()),
+        }
+    }
+
+    /// Forwards what can be read, whatever it says; what cannot is the sender's fault.
+    fn on_gossip(
+        &mut self,
+        (from, origin): (MemberId, MemberId),
+        bytes: &[u8],
+        handle: MessageHandle,
+    ) -> anyhow::Result<()> {
+        let message = Message::from_bytes(bytes);
+        let verdict = match &message {
+            Ok(_) => Verdict::Accept,
+            Err(_) => Verdict::Reject,
+        };
+        if let Err(error) = self.parts.net.report(handle, verdict) {
+            tracing::debug!("not forwarded: {error}");
+        }
+        match message {
+            Ok(message) => self.handle(Input::Message {
+                from: origin,
+                message: Arc::new(message),
+            }),
+            Err(error) => {
+                self.parts.reporter.refuse(from, error.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn on_arrival(&mut self, arrival: Arrival) -> anyhow::Result<()> {
+        let reporter = &mut self.parts.reporter;
+        match arrival {
+            Arrival::Input(input) => {
+                match &input {
+                    Input::Trained(trained) => reporter.trained(trained),
+                    Input::StateFetched { root, .. } => {
+                        self.fetching_state.remove(root);
+                    }
+                    _ => {}
+                }
+                return self.handle(input);
+            }
+            Arrival::Fetched(payload, input) => {
+                self.fetching.remove(&payload);
+                return self.handle(input);
+            }
+            Arrival::Progress {
+                round,
+                step,
+                steps,
+                loss_nats,
+            } => reporter.progress((round, step, steps), loss_nats),
+            Arrival::Encoding(round) => reporter.encoding(round),
+            Arrival::TrainingFailed { round, reason } => reporter.not_training(round, &reason),
+            Arrival::Evaluated {
+                round,
+                bits_per_byte,
+            } => reporter.evaluated(round, bits_per_byte),
+            Arrival::Remark { kind, text } => reporter.incident(kind, text),
+            Arrival::Fatal(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> Status {
+        let membership = self.parts.member.membership();
+        let net = self.parts.net.status();
+        self.parts.reporter.status(membership, &net)
+    }
+
+    /// Answers an operator.
+    fn answer(&mut self, request: Request) -> anyhow::Result<Answer> {
+        if let Request::Status = request {
+            return Ok(Answer::Status(Box::new(self.status())));
+        }
+        if let Request::Amendments = request {
+            return Ok(Answer::amendments(&self.parts.member));
+        }
+        if let Request::Propose(proposal) = &request {
+            for (member, address) in proposal.addresses() {
+                self.note_unsent(self.parts.net.add_address(member, address));
+            }
+        }
+        let wish = match request.wish(&self.parts.member) {
+            Ok(wish) => wish,
+            Err(error) => return Ok(Answer::Error(error)),
+        };
+        self.handle(Input::Operator(wish))?;
+        Ok(request.outcome(&self.parts.member))
+    }
+}
+
+/// Replaces the log by what of it is still needed.
+pub(super) fn compacted(log: &[Vec<u8>], store: &mut Store) -> anyhow::Result<Vec<Vec<u8>>> {
+    let kept = retained(wal::entries(log)?);
+    let kept: Vec<Vec<u8>> = kept.iter().map(wal::entry).collect();
+    if kept.len() < log.len() {
+        store
+            .compact_wal(&kept)
+            .context("compacting the write-ahead log")?;
+    }
+    Ok(kept)
+}
+
+fn keep_status(dir: &std::path::Path, status: &Status) {
+    let text = serde_json::to_string_pretty(status).expect("a status has string keys only");
+    if let Err(error) = replace_file(&dir.join(STATUS_FILE), &text) {
+        tracing::warn!("{error}");
+    }
+}

@@ -1,0 +1,259 @@
+//! Puts a node together and runs it until it is told to stop.
+
+use super::{
+    files,
+    machine::{Inlets, Machine, Parts, compacted},
+    reporter::{Reporter, Status},
+    serving::Shelf,
+    site::{STATES_FOLDER, Site},
+    states::States,
+    training::Trainer,
+    wal,
+    workshop::Workshop,
+};
+use crate::{
+    control,
+    demo::parent::when_stdin_closes,
+    net::{self, Nat, NetConfig},
+    store::{Recovered, Store},
+};
+use anyhow::{Context, bail};
+use archipel_protocol::{
+    charter::{FaultModel, MemberRole},
+    crypto::Ed25519Verifier,
+    ids::{MemberId, Root, Timestamp},
+    member::{Durable, Member, Settings},
+};
+use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Arrivals and calls that wait for the loop.
+const INBOX: usize = 256;
+
+/// How a node is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The member's folder.
+    pub dir: PathBuf,
+    /// Print events as JSON lines on stdout.
+    pub json: bool,
+    /// Stop when stdin closes.
+    pub until_stdin_closes: bool,
+}
+
+/// Runs the node of a member's folder until a signal, or stdin, ends it.
+///
+/// # Errors
+/// A folder that cannot be taken up, an address that cannot be listened on, a disk that fails.
+pub async fn start(options: &Options) -> anyhow::Result<()> {
+    let stop = stop_signals(options.until_stdin_closes)?;
+    let site = Site::open(&options.dir)?;
+    let (mut store, recovered) = Store::open(&options.dir)?;
+    tell_recovery(&recovered);
+    let raw = compacted(&recovered.wal, &mut store).context("taking up the write-ahead log")?;
+    let log = wal::entries(&raw)?;
+    let states = Arc::new(open_states(&site, &log)?);
+    let logbook = wal::logbook(&store, &site.run_id, &site.me())?;
+
+    let (inbox, arrivals) = mpsc::channel(INBOX);
+    let shelf = Shelf {
+        blobs: store.blobs().clone(),
+        states: states.clone(),
+    };
+    let (net, net_events) = net::start(net_config(&site)?, Arc::new(shelf))?;
+    let blobs = store.blobs().clone();
+    let trainer = Trainer::start(&site, states.clone(), blobs.clone(), inbox.clone())?;
+    let workshop = Workshop::new(&site, states.clone(), blobs, net.clone(), inbox);
+    let calls = control::serve(&options.dir, stop.clone())?;
+
+    let began = Instant::now();
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let unix_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
+    let settings = Settings::from_charter(&site.charter, site.layout.clone(), unix_ms);
+    let (founding, _) = site.founding()?;
+    let member = Member::new(
+        settings,
+        Box::new(site.key.signer()),
+        Arc::new(Ed25519Verifier),
+        founding,
+        (log, logbook),
+        Timestamp(0),
+    );
+    let dense = site.plan().dense_bytes();
+    let reporter = Reporter::new(
+        options.json,
+        dense,
+        first_status(&site),
+        member.membership(),
+    );
+    let parts = Parts {
+        member,
+        store,
+        log: raw,
+        net,
+        states,
+        workshop,
+        trainer,
+        reporter,
+        dir: options.dir.clone(),
+        began,
+    };
+    let inlets = Inlets {
+        net: net_events,
+        arrivals,
+        calls,
+        stop,
+    };
+    Machine::new(parts).run(inlets).await
+}
+
+/// A token that SIGINT, SIGTERM, or the end of stdin cancels.
+fn stop_signals(until_stdin_closes: bool) -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let (mut signals, stop) = (signal(kind)?, stop.clone());
+        tokio::spawn(async move {
+            signals.recv().await;
+            stop.cancel();
+        });
+    }
+    if until_stdin_closes {
+        let stop = stop.clone();
+        when_stdin_closes(move || stop.cancel())?;
+    }
+    Ok(stop)
+}
+
+fn tell_recovery(recovered: &Recovered) {
+    for torn in &recovered.torn {
+        tracing::warn!("an incomplete entry was cut off, as after a crash: {torn:?}");
+    }
+    for path in &recovered.removed {
+        tracing::info!("removed the unfinished file {}", path.display());
+    }
+}
+
+/// Opens the states, keeps the founding one among them, and checks that the last certified one is
+/// whole.
+fn open_states(site: &Site, log: &[Durable]) -> anyhow::Result<States> {
+    let folder = site.dir.join(STATES_FOLDER);
+    files::clean(&folder)?;
+    let states = States::open(folder, site.run_id, site.layout.clone())?;
+    let (manifest, tensors) = site.founding()?;
+    if !states.contains(&site.root(&manifest)) {
+        states.save(&manifest, &tensors)?;
+    }
+    let Some(root) = last_certified(log) else {
+        return Ok(states);
+    };
+    if !states.contains(&root) {
+        bail!(
+            "the log says that state {root} is in {}, and it is not there: restore the file from \
+             a copy of this state, or start over with a new key in a new folder",
+            site.dir.join(STATES_FOLDER).display()
+        );
+    }
+    let damaged = states.check(&root)?.damaged;
+    if let Some((_, tensor, expected)) = damaged.first() {
+        bail!(
+            "{}/{root}.state: expected tensor {} with hash {expected}, found other bytes: the \
+             file is damaged. Restore it from a copy, such as another member's of the same name",
+            site.dir.join(STATES_FOLDER).display(),
+            site.layout.tensors()[*tensor].name
+        );
+    }
+    Ok(states)
+}
+
+fn last_certified(log: &[Durable]) -> Option<Root> {
+    log.iter().rev().find_map(|entry| match entry {
+        Durable::Certified(certificate) => Some(certificate.root),
+        _ => None,
+    })
+}
+
+fn net_config(site: &Site) -> anyhow::Result<NetConfig> {
+    let mut secret = *site.key.secret_bytes();
+    let keypair = Keypair::ed25519_from_bytes(&mut secret).context("the member's key")?;
+    let mut config = NetConfig::new(keypair, site.run_id);
+    config.listen = site.config.listen.clone();
+    config.external = site.config.external.clone();
+    config.bootstrap = bootstrap(site);
+    let local = config.listen.iter().all(is_loopback);
+    let has_role = |role| {
+        site.charter
+            .members
+            .iter()
+            .any(|member| member.role == role)
+    };
+    let relays = has_role(MemberRole::Relay) && !local;
+    let own = site.charter.member(&site.me()).map(|member| member.role);
+    config.mdns = !local;
+    config.nat = Nat {
+        autonat: relays,
+        relay_client: relays && own != Some(MemberRole::Relay),
+        hole_punching: relays && own != Some(MemberRole::Relay),
+        upnp: false,
+        relay_server: own == Some(MemberRole::Relay),
+    };
+    Ok(config)
+}
+
+/// The addresses that the charter gives for the other members.
+fn bootstrap(site: &Site) -> Vec<(MemberId, Vec<Multiaddr>)> {
+    let me = site.me();
+    let others = site.charter.members.iter().filter(|m| m.id != me);
+    others
+        .map(|member| {
+            let addresses = member.addresses.iter().filter_map(|text| {
+                text.parse()
+                    .inspect_err(|error| {
+                        tracing::warn!("{}: {text} is no address: {error}", member.name);
+                    })
+                    .ok()
+            });
+            (member.id, addresses.collect())
+        })
+        .collect()
+}
+
+fn is_loopback(address: &Multiaddr) -> bool {
+    address.iter().any(|part| match part {
+        Protocol::Ip4(ip) => ip.is_loopback(),
+        Protocol::Ip6(ip) => ip.is_loopback(),
+        _ => false,
+    })
+}
+
+fn first_status(site: &Site) -> Status {
+    let charter = &site.charter;
+    let (voters, faults) = (charter.voters().len(), charter.faults());
+    let tolerance = match charter.fault_model {
+        FaultModel::Byzantine if faults == 0 => {
+            format!("{voters} members tolerate nobody who lies or is away: four or more would")
+        }
+        FaultModel::Byzantine => format!("{faults} of {voters} members may lie or be away"),
+        FaultModel::Crash => {
+            format!("{faults} of {voters} members may be away; a member that lies is not tolerated")
+        }
+    };
+    Status {
+        running: true,
+        name: site.config.name.clone(),
+        member: site.me(),
+        run_id: site.run_id,
+        rounds: site.plan().rounds,
+        quorum: charter.quorum(),
+        tolerance,
+        ..Status::default()
+    }
+}
