@@ -39,6 +39,11 @@ impl Member {
         if self.round().is_some_and(|mine| mine.next() == round) {
             self.ask_for_final();
         }
+        if self.phase == Phase::Follow {
+            // The round behind this state may have opened an epoch in which this member votes.
+            let ask = Ask::Link(self.chain.current().epoch());
+            self.send(from, Message::Ask(ask));
+        }
     }
 
     fn is_old(&self, certificate: &StateCertificate) -> bool {

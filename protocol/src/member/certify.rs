@@ -150,6 +150,10 @@ impl Member {
         let Some(certifier) = &mut self.certifier else {
             return;
         };
+        if vote.round < certifier.round {
+            // Its state is certified here; whoever still says it may not know.
+            return self.help_laggard(vote.member);
+        }
         if (vote.epoch, vote.round) != (certifier.epoch, certifier.round) {
             return self.refuse(vote.member, "root: for another epoch or round".to_owned());
         }

@@ -1,0 +1,360 @@
+//! Joining, leaving, removal and return; repair and rollback; what members refuse.
+
+use archipel_protocol::{
+    charter::FaultModel,
+    ids::{BlobHash, MemberId, Round},
+    ledger::{Act, Status},
+    member::{Durable, Event, Request},
+    message::Message,
+};
+use archipel_simulator::{network::LinkModel, toy, world::World};
+use std::sync::Arc;
+
+const SECOND: u64 = 1_000_000;
+
+fn world(seed: u64, sites: usize, rounds: u64) -> World {
+    let charter = toy::charter(seed, 4, FaultModel::Byzantine, toy::plan(rounds));
+    let mut world = World::new(seed, charter, sites, LinkModel::LOSSLESS);
+    (0..4).for_each(|site| world.start(site));
+    world
+}
+
+fn reach(world: &mut World, round: u64) {
+    assert!(
+        world.run_until(600 * SECOND, |w| w.all_reached(round)),
+        "round {round} is reached"
+    );
+    assert!(
+        world.checks.violations.is_empty(),
+        "{:?}",
+        world.checks.violations
+    );
+}
+
+fn incidents(world: &World, site: usize, wanted: &str) -> usize {
+    let of_site = world.events.iter().filter(|(_, who, _)| *who == site);
+    of_site
+        .filter(|(_, _, event)| matches!(event, Event::Incident { kind, .. } if *kind == wanted))
+        .count()
+}
+
+fn refusals(world: &World, site: usize, from: MemberId, part: &str) -> usize {
+    let of_site = world.events.iter().filter(|(_, who, _)| *who == site);
+    of_site
+        .filter(|(_, _, event)| match event {
+            Event::Refused {
+                from: found,
+                reason,
+            } => *found == from && reason.contains(part),
+            _ => false,
+        })
+        .count()
+}
+
+/// Proposes at member 0, lets all others consent, and waits until it is in force.
+fn amend(world: &mut World, act: Act) {
+    let epoch = world.sites[0]
+        .machine
+        .as_ref()
+        .expect("runs")
+        .membership()
+        .epoch();
+    world.request(0, Request::Propose(act));
+    let open = |w: &World, site: usize| {
+        w.sites[site]
+            .machine
+            .as_ref()
+            .and_then(|m| m.amendments().first().map(|a| a.0))
+    };
+    for site in 1..4 {
+        if world.sites[site].machine.is_none() {
+            continue;
+        }
+        assert!(
+            world.run_until(10 * SECOND, |w| open(w, site).is_some()),
+            "it reaches {site}"
+        );
+        let digest = open(world, site).expect("just seen");
+        world.request(site, Request::Consent(digest));
+    }
+    let in_force = |w: &World| {
+        w.sites[0]
+            .machine
+            .as_ref()
+            .is_some_and(|m| m.membership().epoch() == epoch.next())
+    };
+    assert!(
+        world.run_until(120 * SECOND, in_force),
+        "the amendment takes effect"
+    );
+}
+
+fn in_cut(world: &World, round: u64, id: &MemberId) -> bool {
+    world
+        .checks
+        .cut(Round(round))
+        .is_some_and(|cut| cut.contains(id))
+}
+
+fn round_of(world: &World, site: usize) -> u64 {
+    world.sites[site]
+        .machine
+        .as_ref()
+        .and_then(|m| m.round())
+        .expect("in a round")
+        .0
+}
+
+#[test]
+fn an_admitted_member_trains_in_the_next_round_and_ends_on_the_common_root() {
+    let mut world = world(21, 5, 12);
+    reach(&mut world, 3);
+    let id = world.sites[4].id;
+    amend(
+        &mut world,
+        Act::Admit {
+            id,
+            name: "member-5".to_owned(),
+        },
+    );
+    let next = round_of(&world, 0);
+    world.start(4);
+    reach(&mut world, 12);
+    assert!(
+        in_cut(&world, next, &id),
+        "its update of round {next} counts"
+    );
+    let root = world.root(0);
+    assert!((0..5).all(|site| world.root(site) == root));
+    let first = world.sites[4].disk.main.len();
+    assert_eq!(first % 4, 0, "four records a round");
+}
+
+#[test]
+fn a_removed_member_is_silent_and_trains_in_the_next_round_once_readmitted() {
+    let mut world = world(22, 4, 16);
+    reach(&mut world, 2);
+    let id = world.sites[3].id;
+    amend(&mut world, Act::Remove { id });
+    let removed = round_of(&world, 0);
+    let three = |w: &World, round: u64| (0..3).all(|site| round_of(w, site) >= round);
+    assert!(world.run_until(120 * SECOND, |w| three(w, removed + 3)));
+    assert!((removed..removed + 3).all(|round| !in_cut(&world, round, &id)));
+    amend(
+        &mut world,
+        Act::Admit {
+            id,
+            name: "member-4".to_owned(),
+        },
+    );
+    let next = round_of(&world, 0);
+    reach(&mut world, 16);
+    assert!(in_cut(&world, next, &id), "it trains in round {next}");
+}
+
+#[test]
+fn a_member_that_leaves_and_returns_at_once_trains_in_the_next_round() {
+    let mut world = world(23, 4, 12);
+    reach(&mut world, 2);
+    let id = world.sites[2].id;
+    world.request(2, Request::Leave);
+    let left = |w: &World| {
+        let seat =
+            |m: &archipel_protocol::member::Member| m.membership().seat(&id).map(|s| s.status);
+        w.sites[2].machine.as_ref().and_then(seat) == Some(Status::Left)
+    };
+    assert!(world.run_until(60 * SECOND, left), "it left");
+    let round = round_of(&world, 2);
+    world.request(2, Request::Return);
+    assert!(world.run_until(60 * SECOND, |w| !left(w)), "it returned");
+    let next = round_of(&world, 0);
+    assert!(next <= round + 2, "left at {round}, back at {next}");
+    reach(&mut world, 12);
+    assert!(in_cut(&world, next, &id), "it trains in round {next}");
+}
+
+#[test]
+fn a_suspended_member_is_not_waited_for() {
+    let mut world = world(24, 4, 8);
+    reach(&mut world, 2);
+    let id = world.sites[1].id;
+    amend(&mut world, Act::Suspend { id });
+    let from = round_of(&world, 0);
+    let three = |w: &World| [0, 2, 3].iter().all(|site| round_of(w, *site) >= 8);
+    assert!(world.run_until(120 * SECOND, three));
+    assert!((from..8).all(|round| !in_cut(&world, round, &id)));
+    assert!(
+        world.checks.violations.is_empty(),
+        "{:?}",
+        world.checks.violations
+    );
+}
+
+#[test]
+fn a_flipped_bit_is_noticed_in_its_round_repaired_and_recorded() {
+    let mut world = world(25, 4, 8);
+    reach(&mut world, 3);
+    world.sites[1].corrupt_next_fold = true;
+    let before = world.sites[1].disk.side.len();
+    reach(&mut world, 4);
+    assert_eq!(incidents(&world, 1, "divergence"), 1);
+    assert_eq!(incidents(&world, 1, "repair"), 1);
+    assert!(
+        world.sites[1].disk.side.len() >= before + 2,
+        "both stand in the side log"
+    );
+    reach(&mut world, 8);
+    assert!((0..4).all(|site| world.root(site) == world.root(0)));
+}
+
+#[test]
+fn a_restored_folder_signs_nothing_it_might_have_signed() {
+    let mut world = world(26, 4, 10);
+    reach(&mut world, 2);
+    let old = world.sites[0].disk.clone();
+    // Let it announce and vote in the round, then put the old folder back.
+    let announced = |w: &World| w.announced(0, Round(2)).is_some();
+    assert!(world.run_until(60 * SECOND, announced));
+    world.run_until(200_000, |_| false);
+    world.crash(0);
+    world.sites[0].disk = old;
+    world.start(0);
+    reach(&mut world, 6);
+    assert_eq!(incidents(&world, 0, "rollback"), 1, "it knows");
+    let muted = world.sites[0]
+        .disk
+        .wal
+        .iter()
+        .any(|e| matches!(e, Durable::Muted(_)));
+    assert!(muted, "and remembers");
+    reach(&mut world, 10);
+    let id = world.sites[0].id;
+    assert!(
+        in_cut(&world, 9, &id),
+        "it signs again once the forgotten rounds are over"
+    );
+}
+
+#[test]
+fn an_invalid_payload_is_refused_with_its_reason_and_the_run_goes_on() {
+    let mut world = world(27, 4, 6);
+    reach(&mut world, 2);
+    // Member 3 announces a payload whose bytes are no payload: its own disk lies to it.
+    let announced = |w: &World| w.announced(3, Round(2)).is_some();
+    assert!(world.run_until(60 * SECOND, announced));
+    let hash: BlobHash = world.announced(3, Round(2)).expect("announced");
+    let mut bytes = world.sites[3].disk.payloads[&hash].clone();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 0x55;
+    world.sites[3].disk.payloads.insert(hash, bytes);
+    let id = world.sites[3].id;
+    let three = |w: &World| (0..3).all(|site| round_of(w, site) >= 6);
+    assert!(world.run_until(300 * SECOND, three));
+    assert!(
+        !in_cut(&world, 2, &id),
+        "what does not match its hash is never held"
+    );
+    assert!(
+        world.checks.violations.is_empty(),
+        "{:?}",
+        world.checks.violations
+    );
+}
+
+#[test]
+fn damaged_and_foreign_messages_are_refused_and_noted() {
+    let mut world = world(28, 4, 4);
+    reach(&mut world, 1);
+    let from = world.sites[1].id;
+    let now_in = round_of(&world, 0);
+    let announced = |w: &World| w.announced(1, Round(now_in)).is_some();
+    assert!(world.run_until(60 * SECOND, announced));
+    let header = world.sites[1]
+        .disk
+        .wal
+        .iter()
+        .rev()
+        .find_map(|entry| match entry {
+            Durable::Header { header, .. } => Some(header.clone()),
+            _ => None,
+        });
+    let header = header.expect("announced");
+    let forged = |change: &dyn Fn(&mut archipel_protocol::message::SignedHeader)| {
+        let mut header = header.clone();
+        change(&mut header);
+        Arc::new(Message::Header(Box::new(header)))
+    };
+    let cases = [
+        (forged(&|h| h.signature.0[3] ^= 1), "signature"),
+        (forged(&|h| h.header.base.0[0] ^= 1), "stale base"),
+        (forged(&|h| h.header.payload_bytes = u64::MAX), "bytes"),
+        (forged(&|h| h.header.codec = 9), "codec"),
+        (forged(&|h| h.header.steps += 1), "steps"),
+        (
+            forged(&|h| h.header.numerics = "other".to_owned()),
+            "numerics",
+        ),
+        (forged(&|h| h.header.member = MemberId([7; 32])), "no vote"),
+    ];
+    for (message, part) in cases {
+        let Message::Header(signed) = &*message else {
+            unreachable!("built above")
+        };
+        let author = signed.header.member;
+        let input = archipel_protocol::member::Input::Message {
+            from,
+            message: message.clone(),
+        };
+        world.feed(2, input);
+        assert_eq!(refusals(&world, 2, author, part), 1, "{part}");
+    }
+    for (bytes, part) in [
+        (vec![9, 1, 0], "version"),
+        (vec![1, 99], "kind"),
+        (vec![1], "2 bytes"),
+    ] {
+        world.feed(2, archipel_protocol::member::Input::Bytes { from, bytes });
+        assert_eq!(refusals(&world, 2, from, part), 1, "{part}");
+    }
+    reach(&mut world, 4);
+}
+
+#[test]
+fn two_headers_of_one_member_are_evidence_and_the_run_goes_on() {
+    let mut world = world(29, 4, 6);
+    reach(&mut world, 2);
+    assert!(world.run_until(60 * SECOND, |w| w.announced(3, Round(2)).is_some()));
+    let liar = world.sites[3].id;
+    world.checks.liars.insert(liar);
+    let own = world.sites[3]
+        .disk
+        .wal
+        .iter()
+        .rev()
+        .find_map(|entry| match entry {
+            Durable::Header { header, .. } => Some(header.header.clone()),
+            _ => None,
+        });
+    let mut other = own.expect("announced");
+    other.payload.0[0] ^= 1;
+    let signer = archipel_protocol::crypto::Ed25519Signer::new(&toy::secret(29, 3));
+    let other = other.signed(&world.charter.run_id(), &signer);
+    let message = Arc::new(Message::Header(Box::new(other)));
+    world.run_until(50_000, |_| false);
+    world.feed(
+        1,
+        archipel_protocol::member::Input::Message {
+            from: liar,
+            message,
+        },
+    );
+    reach(&mut world, 6);
+    for site in 0..3 {
+        assert_eq!(
+            incidents(&world, site, "equivocation"),
+            1,
+            "member {site} knows, once"
+        );
+    }
+    assert!((0..4).all(|site| world.root(site) == world.root(0)));
+}
