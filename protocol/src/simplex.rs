@@ -5,8 +5,8 @@
 //!   notarized but unfinalized block repeats that block ([`Simplex::justifies`], rule J2), where
 //!   the paper would extend it.
 //! - Proposals carry their justification, so a voter that missed lower views can judge them.
-//! - Validity may depend on time (deadlines), so the caller judges blocks and may do so again later;
-//!   this machine only keeps the rules of voting.
+//! - Validity may depend on time (deadlines), so the caller judges blocks and may do so again
+//!   later; this machine only keeps the rules of voting.
 //!
 //! The machine neither signs nor sends. It says what to vote ([`Effect::Vote`]); the caller signs,
 //! makes the vote durable, sends it, and hands it back through [`Simplex::vote`].

@@ -1,7 +1,7 @@
 //! Runs the real protocol machines in an invented world, from one seed.
 //!
-//! One thread, one heap of events in virtual time, and the same [`archipel_protocol::member::Member`]
-//! that the node drives. Nothing here reads a clock.
+//! One thread, one heap of events in virtual time, and the same
+//! [`archipel_protocol::member::Member`] that the node drives. Nothing here reads a clock.
 
 pub mod checks;
 pub mod network;

@@ -28,7 +28,8 @@ enum Command {
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=64))]
         members: u64,
         /// Rounds to certify.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        #[arg(long, default_value_t = 20)]
+        #[arg(value_parser = clap::value_parser!(u64).range(1..=100_000))]
         rounds: u64,
         /// One JSON object on standard output.
         #[arg(long)]

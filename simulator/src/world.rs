@@ -206,7 +206,7 @@ impl World {
         true
     }
 
-    /// Runs until `done`, or until `limit_us` of virtual time from now have passed. True where done.
+    /// Runs until `done`, or until `limit_us` of virtual time have passed. True where done.
     pub fn run_until(&mut self, limit_us: u64, done: impl Fn(&Self) -> bool) -> bool {
         let end = self.now.after(limit_us);
         while !done(self) {

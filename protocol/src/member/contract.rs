@@ -75,7 +75,8 @@ pub enum Request {
     Return,
 }
 
-/// What to do next, in this order. [`Output::Persist`] is durable before anything behind it is done.
+/// What to do next, in this order. [`Output::Persist`] is durable before anything behind it is
+/// done.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Append to the write-ahead log.
@@ -280,7 +281,7 @@ pub enum Event {
     Phase {
         /// The round.
         round: Round,
-        /// Its name, one of DESIGN's: recall, sync, train, hold, agree, fold, certify, follow, done.
+        /// Its name: recall, sync, train, hold, agree, fold, certify, follow or done.
         phase: &'static str,
     },
     /// An update was announced and accepted.

@@ -140,8 +140,9 @@ pub struct Member {
 }
 
 impl Member {
-    /// Starts a member from its write-ahead log and its records (empty at first) and the state that a run of this
-    /// charter begins with. Drain [`Self::poll_output`] before the first [`Self::handle`].
+    /// Starts a member from its write-ahead log and its records (empty at first) and the state
+    /// that a run of this charter begins with. Drain [`Self::poll_output`] before the first
+    /// [`Self::handle`].
     ///
     /// # Panics
     /// Where `founding` does not fit the layout: the driver made it from the charter.

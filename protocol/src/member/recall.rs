@@ -1,9 +1,9 @@
 //! Did this member's disk forget something it signed? Asked at every start, before signing.
 //!
 //! A folder restored from an old copy would let a member vote twice. So at every start it asks the
-//! others for messages signed by itself above its own log, and hears from enough of them before it signs.
-//! Anything unknown means that the disk was rolled back: then it signs nothing until a certified
-//! round above all of them.
+//! others for messages signed by itself above its own log, and hears from enough of them before it
+//! signs. Anything unknown means that the disk was rolled back: then it signs nothing until a
+//! certified round above all of them.
 
 use super::{Durable, Member, Phase, durable::OwnLog};
 use crate::{

@@ -2,9 +2,9 @@
 //!
 //! A record is `magic[16] · run_id[32] · member[32] · index u64 · round u64 · time_unix_ms u64 ·
 //! prev[32] · kind u8 · body`, big-endian, with one encoding only. `prev` is the leaf hash of the
-//! record before it (all zero in the first), so that the log is a chain even before a Merkle tree is built
-//! over it. A main log holds exactly four records a final round, in the order of [`Kind`]; a side
-//! log holds everything that is not tied to a round's work.
+//! record before it (all zero in the first), so that the log is a chain even before a Merkle tree
+//! is built over it. A main log holds exactly four records a final round, in the order of [`Kind`];
+//! a side log holds everything that is not tied to a round's work.
 
 mod body;
 
