@@ -110,10 +110,8 @@ impl Member {
         let digest = amendment.digest(&run_id);
         let epoch = membership.epoch();
         if amendment.epoch != epoch {
-            return Err(format!(
-                "proposed for epoch {}, this is {epoch}",
-                amendment.epoch
-            ));
+            // It lapsed with its epoch, or that epoch has not opened here yet: it is said again.
+            return Ok(());
         }
         if self.motions.open.contains_key(&digest) {
             return Ok(());
