@@ -69,6 +69,8 @@ pub(super) struct Machine {
     parts: Parts,
     fetching: BTreeMap<BlobHash, (Round, AbortHandle)>,
     fetching_state: BTreeSet<Root>,
+    /// The state that was last given to be evaluated.
+    evaluating: Option<Root>,
     /// True where something was appended and not synced.
     unsynced: bool,
     /// Entries of the log after which it is compacted.
@@ -81,6 +83,7 @@ impl Machine {
             parts,
             fetching: BTreeMap::new(),
             fetching_state: BTreeSet::new(),
+            evaluating: None,
             unsynced: false,
             log_limit: WAL_LIMIT,
         }
@@ -252,16 +255,22 @@ impl Machine {
                 self.parts.reporter.membership(membership);
             }
             Event::Certified { round, root, .. } => {
-                self.parts.trainer.evaluate(*round, *root);
+                self.evaluate(*round, *root);
                 self.tidy(*round)?;
             }
             Event::Finished { round, root } => {
-                self.parts.trainer.evaluate(*round, *root);
+                self.evaluate(*round, *root);
                 keep_status(&self.parts.dir, &self.status());
             }
             _ => {}
         }
         Ok(())
+    }
+
+    fn evaluate(&mut self, round: Round, root: Root) {
+        if self.evaluating.replace(root) != Some(root) {
+            self.parts.trainer.evaluate(round, root);
+        }
     }
 
     /// A state is certified: what lies far behind it is not needed any more.

@@ -15,7 +15,7 @@ use archipel_protocol::{
     member::{Input, TrainTask},
 };
 use archipel_trainer::{EngineError, LlamaEngine, data::Dataset};
-use evaluation::Windows;
+use evaluation::{Course, Evaluating, Windows};
 use std::{
     collections::VecDeque,
     sync::{
@@ -154,63 +154,106 @@ struct Bench {
     wanted: Arc<AtomicU64>,
 }
 
-impl Bench {
-    fn work(mut self, queue: &mpsc::Receiver<Command>) {
-        let mut waiting: VecDeque<(Round, Root)> = VecDeque::new();
-        let mut task = None;
+/// What the thread was asked for and has not done.
+#[derive(Default)]
+struct Asked {
+    task: Option<(u64, TrainTask)>,
+    evaluations: VecDeque<Evaluating>,
+    end: bool,
+}
+
+impl Asked {
+    /// Takes in everything that was said; waits only where there is nothing to do.
+    fn listen(&mut self, queue: &mpsc::Receiver<Command>) {
+        let idle = self.task.is_none() && self.evaluations.is_empty();
+        if idle && !self.end {
+            self.note(queue.recv().ok());
+        }
         loop {
-            // Take in everything that was said, and wait only where there is nothing to do.
-            let idle = task.is_none() && waiting.is_empty();
-            let next = match idle {
-                true => queue.recv().ok(),
-                false => match queue.try_recv() {
-                    Ok(command) => Some(command),
-                    Err(mpsc::TryRecvError::Disconnected) => None,
-                    Err(mpsc::TryRecvError::Empty) => {
-                        if !self.do_one(&mut task, &mut waiting) {
-                            return;
-                        }
-                        continue;
-                    }
-                },
-            };
-            match next {
-                Some(Command::Train { number, task: new }) => task = Some((number, new)),
-                Some(Command::Evaluate { round, root }) => {
-                    if waiting.len() == MAX_WAITING {
-                        waiting.pop_front();
-                    }
-                    waiting.push_back((round, root));
-                }
-                Some(Command::End) | None => return,
+            match queue.try_recv() {
+                Ok(command) => self.note(Some(command)),
+                Err(mpsc::TryRecvError::Empty) => return,
+                Err(mpsc::TryRecvError::Disconnected) => return self.note(None),
             }
         }
     }
 
-    /// Trains, or else evaluates. False where the node has to stop.
-    fn do_one(
+    fn note(&mut self, command: Option<Command>) {
+        match command {
+            Some(Command::Train { number, task }) => self.task = Some((number, task)),
+            Some(Command::Evaluate { round, root }) => {
+                // The first state is what every later one is compared with: it never gives way.
+                let oldest = self.evaluations.iter().position(|state| state.round.0 > 0);
+                if let Some(oldest) = oldest.filter(|_| self.evaluations.len() >= MAX_WAITING) {
+                    self.evaluations.remove(oldest);
+                }
+                self.evaluations.push_back(Evaluating::new(round, root));
+            }
+            Some(Command::End) | None => self.end = true,
+        }
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.task.is_some() || self.end
+    }
+}
+
+impl Bench {
+    fn work(mut self, queue: &mpsc::Receiver<Command>) {
+        let mut asked = Asked::default();
+        loop {
+            asked.listen(queue);
+            if asked.end {
+                return;
+            }
+            let arrival = match asked.task.take() {
+                Some((number, task)) => self.attempt(number, &task),
+                None => self.evaluate_next(&mut asked, queue),
+            };
+            let fatal = matches!(arrival, Some(Arrival::Fatal(_)));
+            // A loop that is gone needs no result.
+            let told = arrival.is_none_or(|arrival| self.inbox.blocking_send(arrival).is_ok());
+            if fatal || !told {
+                return;
+            }
+        }
+    }
+
+    fn attempt(&mut self, number: u64, task: &TrainTask) -> Option<Arrival> {
+        match self.train(number, task) {
+            Ok(trained) => Some(Arrival::Input(Input::Trained(Box::new(trained?)))),
+            Err(TrainingError::Disk(error)) => Some(Arrival::Fatal(error)),
+            Err(error) => Some(Arrival::TrainingFailed {
+                round: task.round,
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    fn evaluate_next(
         &mut self,
-        task: &mut Option<(u64, TrainTask)>,
-        waiting: &mut VecDeque<(Round, Root)>,
-    ) -> bool {
-        let arrival = match task.take() {
-            Some((number, task)) => match self.train(number, &task) {
-                Ok(None) => return true,
-                Ok(Some(trained)) => Arrival::Input(Input::Trained(Box::new(trained))),
-                Err(TrainingError::Disk(error)) => Arrival::Fatal(error),
-                Err(error) => Arrival::TrainingFailed {
-                    round: task.round,
-                    reason: error.to_string(),
-                },
-            },
-            None => match waiting.pop_front().map(|state| self.evaluate(state)) {
-                Some(Some(arrival)) => arrival,
-                _ => return true,
-            },
-        };
-        let goes_on = !matches!(arrival, Arrival::Fatal(_));
-        // A loop that is gone needs no result.
-        self.inbox.blocking_send(arrival).is_ok() && goes_on
+        asked: &mut Asked,
+        queue: &mpsc::Receiver<Command>,
+    ) -> Option<Arrival> {
+        let state = asked.evaluations.pop_front()?;
+        let round = state.round;
+        let course = self.evaluate(state, &mut || {
+            while let Ok(command) = queue.try_recv() {
+                asked.note(Some(command));
+            }
+            asked.is_urgent()
+        });
+        match course {
+            Course::Waits(state) => {
+                asked.evaluations.push_front(state);
+                None
+            }
+            Course::Done(bits_per_byte) => Some(Arrival::Evaluated {
+                round,
+                bits_per_byte,
+            }),
+            Course::Dropped => None,
+        }
     }
 
     fn is_wanted(&self, number: u64) -> bool {

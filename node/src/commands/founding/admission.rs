@@ -49,7 +49,7 @@ pub(super) fn admit(dir: &Path, round: Round) -> anyhow::Result<MemberSetup> {
     });
     let digest = propose(&others, &proposal)?;
     let votes = vote(&others, digest)?;
-    tracing::info!("round {round}: {votes} members consent to {name}");
+    tracing::debug!("round {round}: {votes} members consent to {name}");
     Ok(MemberSetup { name, dir: folder })
 }
 

@@ -1,11 +1,13 @@
 //! How well a state predicts the held-out bytes.
 
-use super::{Arrival, Bench};
+use super::Bench;
 use archipel_protocol::ids::{Root, Round};
 use archipel_trainer::Engine;
 
 /// Windows of a quick evaluation, spread evenly over the held-out bytes.
-const QUICK_WINDOWS: usize = 128;
+const QUICK_WINDOWS: usize = 512;
+/// Windows between two looks at whether there is something to train.
+const WINDOWS_AT_ONCE: usize = 16;
 /// The most bytes of a full evaluation.
 const FULL_BYTES: usize = 256 << 10;
 
@@ -35,26 +37,74 @@ impl Windows {
     }
 }
 
-impl Bench {
-    /// Evaluates a state: the first and the last of a run on everything held out, others on a part.
-    pub(super) fn evaluate(&mut self, (round, root): (Round, Root)) -> Option<Arrival> {
-        let full = round.0 == 0 || round.0 >= self.plan.rounds;
-        let windows = self.windows.pick(full);
-        if windows.is_empty() {
-            return None;
+/// A state that is being evaluated, as far as it has come.
+pub(super) struct Evaluating {
+    pub round: Round,
+    root: Root,
+    windows_done: usize,
+    bits: f64,
+    bytes: u64,
+}
+
+impl Evaluating {
+    pub fn new(round: Round, root: Root) -> Self {
+        Self {
+            round,
+            root,
+            windows_done: 0,
+            bits: 0.0,
+            bytes: 0,
         }
+    }
+}
+
+/// How far an evaluation has come.
+pub(super) enum Course {
+    /// Something is to be trained: the rest waits.
+    Waits(Evaluating),
+    /// Done: the measure.
+    Done(f64),
+    /// There is nothing to measure, or no way to.
+    Dropped,
+}
+
+impl Bench {
+    /// Evaluates a state: the first and the last of a run on everything held out, others on a
+    /// part. Goes on until `interrupted` says that there is something to train.
+    pub(super) fn evaluate(
+        &mut self,
+        mut state: Evaluating,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Course {
+        let full = state.round.0 == 0 || state.round.0 >= self.plan.rounds;
+        let windows = self.windows.pick(full);
         // A state that was removed meanwhile is too old to matter.
-        let (_, tensors) = self.states.load(&root).ok()?;
-        let loaded = self.engine.load(&tensors.parameters);
-        match loaded.and_then(|()| self.engine.evaluate(&windows)) {
-            Ok(evaluation) => Some(Arrival::Evaluated {
-                round,
-                bits_per_byte: evaluation.bits_per_byte,
-            }),
-            Err(error) => {
-                tracing::warn!("state {round} cannot be evaluated: {error}");
-                None
+        let Ok((_, tensors)) = self.states.load(&state.root) else {
+            return Course::Dropped;
+        };
+        if let Err(error) = self.engine.load(&tensors.parameters) {
+            tracing::warn!("state {} cannot be evaluated: {error}", state.round);
+            return Course::Dropped;
+        }
+        for part in windows[state.windows_done..].chunks(WINDOWS_AT_ONCE) {
+            if interrupted() {
+                return Course::Waits(state);
             }
+            match self.engine.evaluate(part) {
+                Ok(evaluation) => {
+                    state.bits += evaluation.bits_per_byte * evaluation.bytes as f64;
+                    state.bytes += evaluation.bytes;
+                    state.windows_done += part.len();
+                }
+                Err(error) => {
+                    tracing::warn!("state {} cannot be evaluated: {error}", state.round);
+                    return Course::Dropped;
+                }
+            }
+        }
+        match state.bytes {
+            0 => Course::Dropped,
+            bytes => Course::Done(state.bits / bytes as f64),
         }
     }
 }
