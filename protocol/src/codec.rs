@@ -3,7 +3,7 @@
 //! Three codecs: [`Codec::F32`] is the reference, [`Codec::Int8`] has one scale for 256 values,
 //! [`Codec::TopK2Bit`] keeps the largest values of every chunk with two bits each, after
 //! SparseLoCo (<https://arxiv.org/abs/2508.15706>), and is meant to be used with a [`Residual`].
-//! `protocol/SPEC-payloads.md` specifies the bytes, so that others can write them.
+//! `protocol/SPEC.md` specifies the bytes, so that others can write them.
 //!
 //! # Deviations from the paper
 //! - The quantizer's bins are symmetric around zero and σ is the root mean square of the kept

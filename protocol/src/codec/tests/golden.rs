@@ -3,10 +3,10 @@
 use super::*;
 use serde_json::{Value, json};
 
-const ABOUT: &str = "A payload of protocol/SPEC-payloads.md. 'layout' lists the tensors, packed in \
-                     this order. 'values' are encoded with 'codec' to 'payload', which decodes to \
-                     'indices' (all of them where absent) and 'decoded'. Floats are hexadecimal \
-                     bits, most significant first; the payload is hexadecimal bytes.";
+const ABOUT: &str = "A payload of protocol/SPEC.md, section Payloads. 'layout' lists the tensors, \
+                     packed in this order. 'values' are encoded with 'codec' to 'payload', which \
+                     decodes to 'indices' (all of them where absent) and 'decoded'. Floats are \
+                     hexadecimal bits, most significant first; the payload is hexadecimal bytes.";
 
 fn hex(bytes: impl IntoIterator<Item = u8>) -> String {
     bytes.into_iter().map(|b| format!("{b:02x}")).collect()
