@@ -206,7 +206,12 @@ impl Member {
     /// Where `now` lies before an earlier call's.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         assert!(now >= self.now, "the driver's clock never runs backwards");
+        let due = self.poll_timeout().is_some_and(|(at, _)| at <= now);
         self.now = now;
+        if due && !matches!(input, Input::Timeout) {
+            // Another input came first: a timer that is due is not lost to it.
+            self.on_timeout();
+        }
         match input {
             Input::Timeout => self.on_timeout(),
             Input::Bytes { from, bytes } => match Message::from_bytes(&bytes) {
