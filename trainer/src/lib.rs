@@ -17,6 +17,7 @@ mod lanes;
 mod llama;
 mod model;
 mod optimizer;
+mod plan;
 mod transcendental;
 mod workers;
 
