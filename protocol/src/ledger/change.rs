@@ -303,6 +303,15 @@ fn own_signature(
     }
 }
 
+/// Refuses a name that a charter would refuse.
+pub(super) fn check_name(name: &str) -> Result<(), ChangeError> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(allowed) {
+        return Err(ChangeError::NameForm);
+    }
+    Ok(())
+}
+
 fn verify_amendment(
     run_id: &RunId,
     membership: &Membership,
@@ -311,10 +320,7 @@ fn verify_amendment(
     verifier: &dyn Verifier,
 ) -> Result<(), ChangeError> {
     if let Act::Admit { name, .. } = &amendment.act {
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(allowed) {
-            return Err(ChangeError::NameForm);
-        }
+        check_name(name)?;
     }
     let voters = membership.voters();
     if !voters.contains(&amendment.proposer) || !amendment.verify(run_id, verifier) {

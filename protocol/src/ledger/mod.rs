@@ -162,6 +162,7 @@ impl Membership {
     }
 
     fn admit(&mut self, id: MemberId, name: &str) -> Result<(), ChangeError> {
+        change::check_name(name)?;
         if let Some(seat) = self.seats.iter_mut().find(|seat| seat.id == id) {
             if seat.status == Status::Voting {
                 return Err(ChangeError::Status {
