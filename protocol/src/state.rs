@@ -203,3 +203,6 @@ fn write_section(out: &mut Canonical, layout: &Layout, section: &[BlobHash]) {
         out.raw(&id.0);
     }
 }
+
+#[cfg(test)]
+mod tests;
