@@ -1,7 +1,7 @@
 //! Proofs that a member broke a rule no honest member can break, each of two signed statements.
 
 use super::{
-    header::SignedHeader,
+    header::{MAX_NUMERICS_BYTES, SignedHeader},
     vote::{RootVote, Vote, VoteKind},
 };
 use crate::{
@@ -29,6 +29,9 @@ pub enum EvidenceError {
     /// The statements do not exclude each other.
     #[error("the two statements do not exclude each other")]
     NoConflict,
+    /// A header is larger than any that a member accepts.
+    #[error("a header in it names a numerics class of more than {MAX_NUMERICS_BYTES} bytes")]
+    Oversize,
     /// A signature is wrong.
     #[error("a statement is not signed by the accused")]
     Signature,
@@ -58,6 +61,9 @@ impl Evidence {
         if !self.conflicts(run_id) {
             return Err(EvidenceError::NoConflict);
         }
+        if !self.is_bounded() {
+            return Err(EvidenceError::Oversize);
+        }
         let signed = match self {
             Self::TwoNotarizations(a, b) | Self::NullifiedAndFinalized(a, b) => {
                 a.verify(run_id, verifier) && b.verify(run_id, verifier)
@@ -69,6 +75,17 @@ impl Evidence {
             Ok(())
         } else {
             Err(EvidenceError::Signature)
+        }
+    }
+
+    /// Evidence is kept in a record, which is bounded. Only headers have a part of any length.
+    fn is_bounded(&self) -> bool {
+        match self {
+            Self::TwoHeaders(a, b) => {
+                let mut headers = [a, b].into_iter();
+                headers.all(|signed| signed.header.numerics.len() <= MAX_NUMERICS_BYTES)
+            }
+            _ => true,
         }
     }
 

@@ -215,3 +215,6 @@ impl Message {
 fn body_of<T: Serialize + DeserializeOwned>(kind: u8, body: &[u8]) -> Result<T, WireError> {
     encoding::decode(body, MAX_MESSAGE_BYTES).map_err(|error| WireError::Body { kind, error })
 }
+
+#[cfg(test)]
+mod tests;
