@@ -23,11 +23,12 @@ pub use signed::{CharterSignature, MAX_CHARTER_BYTES, SignedCharter};
 
 use crate::encoding::Canonical;
 use crate::ids::{Digest, MemberId, RunId};
+use crate::ledger::MAX_VOTERS;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 
 /// The most members a charter may list.
-pub const MAX_MEMBERS: usize = 1024;
+pub const MAX_MEMBERS: usize = 256;
 /// The most addresses a member may list.
 pub const MAX_ADDRESSES: usize = 16;
 /// The most bytes an address may have.
@@ -53,7 +54,8 @@ pub struct Charter {
     pub threshold: Option<u32>,
     /// What is trained and how.
     pub plan: Plan,
-    /// The members, in the order that every list of members follows: 1 to 1024.
+    /// The members, in the order that every list of members follows: 1 to 256,
+    /// of whom at most 64 vote.
     pub members: Vec<CharterMember>,
 }
 
@@ -188,6 +190,10 @@ impl Charter {
         let found = self.members.len();
         if found > MAX_MEMBERS {
             return Err(CharterError::Members { found });
+        }
+        let found = self.voting().count();
+        if found > MAX_VOTERS {
+            return Err(CharterError::Voters { found });
         }
         let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
         for (index, member) in self.members.iter().enumerate() {

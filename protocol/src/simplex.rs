@@ -22,6 +22,10 @@ pub const VIEW_WINDOW: u32 = 32;
 
 /// What the caller has to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "evidence is rare, and effects are short-lived"
+)]
 pub enum Effect {
     /// Sign, persist and send this vote.
     Vote(Ballot),

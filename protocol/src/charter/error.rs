@@ -4,6 +4,7 @@ use super::plan::PlanError;
 use super::signed::MAX_CHARTER_BYTES;
 use super::{MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_MEMBERS};
 use crate::ids::MemberId;
+use crate::ledger::MAX_VOTERS;
 
 /// Why a charter is refused. Fields are named as in the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,15 @@ pub enum CharterError {
     Name {
         /// The text found, cut after 64 characters.
         found: String,
+    },
+    /// More members that vote than fit one block.
+    #[error(
+        "charter.members: expected at most {MAX_VOTERS} of role member, found {found}: make some of \
+         them observers"
+    )]
+    Voters {
+        /// Voting members found.
+        found: usize,
     },
     /// More members than are allowed.
     #[error("charter.members: expected at most {MAX_MEMBERS}, found {found}: remove some")]

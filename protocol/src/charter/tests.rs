@@ -214,7 +214,7 @@ fn each_broken_rule_is_named() {
         ),
         (
             |s| s.charter.members = vec![s.charter.members[0].clone(); 1025],
-            "at most 1024",
+            "at most 256",
         ),
         (
             |s| s.charter.members[0].addresses = vec!["/ip4/127.0.0.1".to_owned(); 17],

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 /// Cuts that a member may miss in a row before nobody waits for it.
 pub const ACTIVE_CUTS: u64 = 3;
+/// The most members that vote in one epoch: their headers and certificates fit one message.
+pub const MAX_VOTERS: usize = 64;
 /// The most members, past and present, a federation may have.
 pub const MAX_MEMBERS: usize = 256;
 
@@ -138,8 +140,12 @@ impl Membership {
         for change in &block.changes {
             next.apply(change)?;
         }
-        if next.voters().is_empty() {
+        let voters = next.voters().len();
+        if voters == 0 {
             return Err(ChangeError::NobodyLeft);
+        }
+        if voters > MAX_VOTERS {
+            return Err(ChangeError::Full { limit: MAX_VOTERS });
         }
         if !block.changes.is_empty() {
             next.epoch = self.epoch.next();

@@ -99,7 +99,7 @@ impl Member {
     /// The view's time is up.
     pub(super) fn expire_view(&mut self) {
         let Some(work) = &mut self.work else { return };
-        if !work.view_ends.is_some_and(|at| at <= self.now) {
+        if work.view_ends.is_none_or(|at| at > self.now) {
             return;
         }
         work.view_ends = None;

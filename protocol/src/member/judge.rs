@@ -3,7 +3,7 @@
 use super::{Member, work::Work};
 use crate::{
     ids::{MemberId, Timestamp},
-    message::{Block, Evidence, MAX_CHANGES, MAX_EVIDENCE},
+    message::{Block, Evidence, MAX_BLOCK_BYTES, MAX_CHANGES, MAX_EVIDENCE},
 };
 
 /// What is thought of a block.
@@ -50,6 +50,12 @@ impl Member {
         }
         self.check_cut(work, block)?;
         self.check_presents(work, block)?;
+        let bytes = crate::encoding::encode(block).len();
+        if bytes > MAX_BLOCK_BYTES {
+            return Err(format!(
+                "a block has at most {MAX_BLOCK_BYTES} bytes, this one {bytes}"
+            ));
+        }
         if block.changes.len() > MAX_CHANGES || block.evidence.len() > MAX_EVIDENCE {
             return Err("it carries more changes or evidence than a block may".to_owned());
         }

@@ -132,14 +132,20 @@ impl Member {
             );
         };
         let (header, flop) = (signed.header.clone(), *flop);
+        let work = WorkBody {
+            header: header.clone(),
+            flop,
+            device: self.settings.device.clone(),
+            software: self.settings.software,
+        };
         let id = header.id(&self.settings.run_id);
         let update = UpdateBody {
             id,
-            header: header.clone(),
+            header,
             signature: signed.signature,
         };
         (
-            Body::Work(Done::Yes(WorkBody { header, flop })),
+            Body::Work(Done::Yes(work)),
             Body::Update(Done::Yes(Box::new(update))),
         )
     }
@@ -150,7 +156,7 @@ impl Member {
             .entries()
             .map(|entry| {
                 let member = entry.header.header.member;
-                let in_cut = block.block.cut.iter().any(|header| *header == entry.header);
+                let in_cut = block.block.cut.contains(&entry.header);
                 let verdict = match entry.payload {
                     _ if in_cut => Verdict::Accepted,
                     _ if work.collection.equivocation(&member).is_some() => Verdict::Equivocated,

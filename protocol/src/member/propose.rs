@@ -3,9 +3,10 @@
 use super::{Durable, Member, work::Work};
 use crate::{
     ids::Timestamp,
+    ledger::MAX_VOTERS,
     message::{
-        Block, MAX_CHANGES, MAX_EVIDENCE, MAX_JUSTIFICATION, Message, Proposal, SignedHeader,
-        VoteKind,
+        Block, MAX_BLOCK_BYTES, MAX_CHANGES, MAX_EVIDENCE, MAX_JUSTIFICATION, Message, Proposal,
+        SignedHeader, VoteKind,
     },
 };
 
@@ -87,7 +88,7 @@ impl Member {
             cut.clear();
         }
         let evidence = self.evidence.iter().take(MAX_EVIDENCE).cloned().collect();
-        Some(Block {
+        Some(fitted(Block {
             epoch: work.epoch,
             round: work.round,
             cut,
@@ -95,6 +96,18 @@ impl Member {
             changes: changes.into_iter().take(MAX_CHANGES).collect(),
             evidence,
             certificate: work.certificate.clone(),
-        })
+        }))
     }
+}
+
+/// Leaves out what can wait for a later block until the block fits: evidence first, then changes.
+fn fitted(mut block: Block) -> Block {
+    while crate::encoding::encode(&block).len() > MAX_BLOCK_BYTES {
+        let dropped = block.evidence.pop().is_some() || block.changes.pop().is_some();
+        assert!(
+            dropped,
+            "the headers and certificate of {MAX_VOTERS} voters fit a block"
+        );
+    }
+    block
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     charter::{Charter, MemberRole},
-    ids::{MemberId, RunId},
+    ids::{Digest, MemberId, RunId},
     layout::Layout,
     ledger::Membership,
 };
@@ -57,6 +57,10 @@ pub struct Settings {
     pub resend_us: u64,
     /// How long holds are gathered before they are sent.
     pub hold_batch_us: u64,
+    /// Kind of device that trains, for the records.
+    pub device: String,
+    /// SHA-256 of the software, for the records; zero where it is not known.
+    pub software: Digest,
     /// Wall clock, in milliseconds since 1970, at [`crate::ids::Timestamp`] zero; used only to date
     /// records.
     pub unix_ms_at_zero: u64,
@@ -95,6 +99,8 @@ impl Settings {
             wait_all: timing.wait_all,
             resend_us: from_ms(timing.resend_ms),
             hold_batch_us: from_ms(timing.hold_batch_ms),
+            device: "cpu".to_owned(),
+            software: Digest::default(),
             unix_ms_at_zero,
         }
     }

@@ -13,6 +13,9 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+/// The most bytes an encoded block may have: it has to fit a message and a record, each with a
+/// certificate beside it.
+pub const MAX_BLOCK_BYTES: usize = 52 * 1024;
 /// The most changes of membership in one block.
 pub const MAX_CHANGES: usize = 16;
 /// The most pieces of evidence in one block.

@@ -9,7 +9,8 @@ mod header;
 mod vote;
 
 pub use block::{
-    Block, FinalBlock, MAX_CHANGES, MAX_EVIDENCE, MAX_JUSTIFICATION, Present, Proposal,
+    Block, FinalBlock, MAX_BLOCK_BYTES, MAX_CHANGES, MAX_EVIDENCE, MAX_JUSTIFICATION, Present,
+    Proposal,
 };
 pub use evidence::{Evidence, EvidenceError};
 pub use header::{Header, Holds, MAX_HOLDS, MAX_NUMERICS_BYTES, SignedHeader, nonce_commitment};

@@ -38,6 +38,10 @@ pub struct WorkBody {
     pub header: Header,
     /// Floating-point operations, estimated by the engine.
     pub flop: u128,
+    /// Kind of device, for example `cpu`.
+    pub device: String,
+    /// SHA-256 of the software; zero where it is not known.
+    pub software: Digest,
 }
 
 /// The update made of them.
@@ -118,6 +122,10 @@ pub struct CommitBody {
 
 /// The body of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a body is written at once and never kept"
+)]
 pub enum Body {
     /// See [`WorkBody`].
     Work(Done<WorkBody>),
@@ -215,9 +223,10 @@ fn write_work(body: &WorkBody, out: &mut Canonical) {
         .u128(body.flop);
     // Energy in millijoules and how it is known: 0 stands for "not known".
     out.u64(0).u8(0);
-    out.text(&header.numerics)
-        .raw(&header.base.0)
-        .raw(&header.work_root.0);
+    out.text(&body.device)
+        .text(&header.numerics)
+        .raw(&body.software.0);
+    out.raw(&header.base.0).raw(&header.work_root.0);
 }
 
 fn write_update(body: &UpdateBody, out: &mut Canonical) {

@@ -147,12 +147,14 @@ fn main_bodies() -> Vec<(&'static str, Body, Value)> {
     let work = WorkBody {
         header: header(),
         flop: 1 << 70,
+        device: "cpu".to_owned(),
+        software: Digest([0x44; 32]),
     };
     vec![
         (
             "work",
             Body::Work(Done::Yes(work)),
-            json!({"header": header(), "flop": "2^70"}),
+            json!({"header": header(), "flop": "2^70", "device": "cpu", "software": "44 × 32"}),
         ),
         (
             "work, absent",
