@@ -42,8 +42,8 @@ const PROMPT: &str = "\n";
 const SAMPLE_BYTES: usize = 400;
 /// The folder of prepared data in a member's folder.
 const DATA_FOLDER: &str = "data";
-/// The shortest deadline of a round, in milliseconds.
-const DEADLINE_FLOOR_MS: u64 = 5_000;
+/// The shortest and the longest deadline of a round, in milliseconds.
+const DEADLINES_MS: (u64, u64) = (5_000, 20_000);
 /// Times that a free port is looked for.
 const PORT_ATTEMPTS: usize = 64;
 
@@ -167,7 +167,10 @@ fn plan(corpus: &Corpus, args: &DemoArgs) -> Plan {
     plan.inner.warmup_steps = plan.inner.warmup_steps.min(plan.inner.total_steps);
     plan.timing.wait_all = args.wait_all;
     // All members share this machine, perhaps with other programs: rounds take unlike times.
-    plan.timing.deadline_floor_ms = DEADLINE_FLOOR_MS;
+    (
+        plan.timing.deadline_floor_ms,
+        plan.timing.deadline_ceiling_ms,
+    ) = DEADLINES_MS;
     plan.data.holdout = Some(BlobHash(*blake3::hash(&corpus.heldout).as_bytes()));
     plan.data.holdout_bytes = corpus.heldout.len() as u64;
     plan

@@ -155,6 +155,7 @@ impl Machine {
 
     fn handle(&mut self, input: Input) -> anyhow::Result<()> {
         let now = self.now();
+        tracing::trace!(?now, ?input);
         self.parts.member.handle(now, input);
         self.drain()
     }
@@ -197,6 +198,7 @@ impl Machine {
     }
 
     fn carry_out(&mut self, output: Output) -> anyhow::Result<()> {
+        tracing::trace!(?output);
         match output {
             Output::Persist(_) | Output::Record { .. } => unreachable!("appended before"),
             Output::Broadcast(message) => {
@@ -418,9 +420,13 @@ impl Machine {
     }
 
     fn status(&self) -> Status {
-        let membership = self.parts.member.membership();
-        let net = self.parts.net.status();
-        self.parts.reporter.status(membership, &net)
+        let (member, net) = (&self.parts.member, self.parts.net.status());
+        let status = self.parts.reporter.status(member.membership(), &net);
+        Status {
+            root: member.root(),
+            round: member.round().unwrap_or_default(),
+            ..status
+        }
     }
 
     /// Answers an operator.

@@ -225,7 +225,6 @@ impl Reporter {
 
     fn phase(&mut self, round: Round, phase: &str) {
         phase.clone_into(&mut self.status.phase);
-        self.status.round = round;
         self.say(&events::Event::Phase {
             round,
             phase: phase_named(phase),
@@ -251,7 +250,6 @@ impl Reporter {
     fn certified(&mut self, round: Round, root: Root, members: usize, traffic: Traffic) {
         let round_ms = self.round_began.elapsed().as_millis() as u64;
         self.round_began = Instant::now();
-        self.status.root = Some(root);
         let ours = self.trained.as_ref();
         let ours = ours.filter(|trained| trained.round.next() == round);
         let (tokens, payload_bytes) = ours.map_or((0, 0), |t| (t.tokens, t.payload_bytes));
@@ -334,8 +332,6 @@ impl Reporter {
     }
 
     fn finish(&mut self, round: Round, root: Root) {
-        self.status.root = Some(root);
-        self.status.round = round;
         "done".clone_into(&mut self.status.phase);
         match self.evaluated.get(&round).copied() {
             Some(bits) => self.tell_end(round, root, bits),

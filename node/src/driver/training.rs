@@ -264,3 +264,6 @@ impl Bench {
         let _ = self.inbox.blocking_send(Arrival::Remark { kind, text });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,14 +14,14 @@ use archipel_protocol::{
     random::derive_key,
     work::{segment_leaf, tree_root},
 };
-use archipel_trainer::{Control, Engine, InnerPlan, Progress};
+use archipel_trainer::{Control, Engine, InnerPlan, Progress, data::TokenSource};
 use std::time::{Duration, Instant};
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// What the inner steps of a round have come to.
-struct Course {
+pub(super) struct Course {
     optimizer_before: BlobHash,
     step: u64,
     leaves: Vec<Digest>,
@@ -69,9 +69,9 @@ impl Bench {
         result
     }
 
-    fn run_steps_on(
+    pub(super) fn run_steps_on(
         &mut self,
-        data: &archipel_trainer::data::Dataset,
+        data: &dyn TokenSource,
         number: u64,
         task: &TrainTask,
         base: &[f32],
