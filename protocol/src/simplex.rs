@@ -205,6 +205,16 @@ impl Simplex {
         }
     }
 
+    /// True where a certificate of this very ballot was taken: another copy needs no check.
+    pub fn proves(&self, ballot: &Ballot) -> bool {
+        let state = self.views.get(&ballot.view);
+        let known = state
+            .into_iter()
+            .flat_map(|s| [&s.notarization, &s.nullification]);
+        let mut known = known.chain([&self.decided]).flatten();
+        known.any(|certificate| certificate.ballot == *ballot)
+    }
+
     /// True where this very vote was counted before.
     pub fn has(&self, vote: &Vote) -> bool {
         let Some(position) = self.position(&vote.member) else {

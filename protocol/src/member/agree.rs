@@ -133,15 +133,15 @@ impl Member {
         if work.simplex.has(&vote) {
             return;
         }
-        if !work.simplex.wants(&vote) {
-            return self.memory.remember(Message::Vote(vote));
+        if work.simplex.position(&vote.member).is_none() {
+            return;
         }
         if !vote.verify(&self.settings.run_id, self.verifier.as_ref()) {
             return self.refuse(vote.member, "vote: the signature does not hold".to_owned());
         }
+        // One that comes too late to count may be the one that its author will have forgotten.
         self.memory.remember(Message::Vote(vote.clone()));
-        let counted = work.simplex.vote(vote);
-        if counted == Counted::Yes {
+        if work.simplex.wants(&vote) && work.simplex.vote(vote) == Counted::Yes {
             self.progressed();
         }
     }
@@ -199,7 +199,8 @@ impl Member {
         let forced = forced.ok_or("its certificates do not justify the view")?;
         let run_id = &self.settings.run_id;
         for certificate in justification {
-            if !work.simplex.knows(&certificate.ballot) {
+            // Another certificate of the same view proves nothing of this one's block.
+            if !work.simplex.proves(&certificate.ballot) {
                 let verifier = self.verifier.as_ref();
                 certificate
                     .verify(run_id, &work.voters, work.quorum, verifier)

@@ -554,3 +554,28 @@ fn what_is_resent_is_what_a_laggard_needs() {
     machine.certificate(certificate(finalize(0, A)));
     assert_eq!(machine.standing(), [certificate(finalize(0, A))]);
 }
+
+/// Two blocks of one view are two claims: the proof of one is none of the other.
+#[test]
+fn a_certificate_proves_its_own_ballot_only() {
+    let mut machine = machine();
+    for known in [notarize(0, A), nullify(1), finalize(2, A)] {
+        assert!(!machine.proves(&known));
+        machine.certificate(certificate(known));
+        assert!(machine.proves(&known));
+    }
+    let unproven = [
+        notarize(0, B),
+        nullify(0),
+        notarize(1, A),
+        finalize(2, B),
+        finalize(0, A),
+        Ballot {
+            round: Round(8),
+            ..notarize(0, A)
+        },
+    ];
+    for ballot in unproven {
+        assert!(!machine.proves(&ballot), "{ballot:?}");
+    }
+}
