@@ -76,8 +76,6 @@ fn settings() -> Settings {
         wait_all: false,
         resend_us: SECOND / 2,
         hold_batch_us: SECOND / 100,
-        device: "cpu".to_owned(),
-        software: Digest::default(),
         unix_ms_at_zero: 1_700_000_000_000,
     }
 }
