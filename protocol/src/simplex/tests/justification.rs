@@ -2,7 +2,10 @@
 
 use super::*;
 
-fn check(table: Vec<(&str, u32, Vec<Ballot>, Option<Option<Digest>>)>) {
+/// Why, the view, what is certified, and what follows from it.
+type Row = (&'static str, u32, Vec<Ballot>, Option<Option<Digest>>);
+
+fn check(table: Vec<Row>) {
     for (why, view, ballots, expected) in table {
         let certificates: Vec<_> = ballots.into_iter().map(certificate).collect();
         let found = machine().justifies(View(view), &certificates);
