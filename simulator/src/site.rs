@@ -105,12 +105,14 @@ impl Site {
 
     fn logbook(&self, me: MemberId) -> Logbook {
         let run_id = self.run_id();
-        let chain = |records: &Vec<Vec<u8>>| match (records.first(), records.last()) {
-            (Some(first), Some(last)) => {
-                Chain::resume((&run_id, &me), records.len() as u64, first, last)
-                    .expect("the simulated disk keeps whole records")
+        let chain = |records: &Vec<Vec<u8>>| {
+            let mut chain = Chain::default();
+            for record in records {
+                chain
+                    .follow((&run_id, &me), record)
+                    .expect("the simulated disk keeps whole records");
             }
-            _ => Chain::default(),
+            chain
         };
         Logbook {
             main: chain(&self.disk.main),

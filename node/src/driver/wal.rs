@@ -63,21 +63,17 @@ pub(super) fn logbook(
 }
 
 fn chain(store: &Store, log: LogKind, owner: (&RunId, &MemberId)) -> Result<Chain, WalError> {
-    let count = store.record_count(log);
-    if count == 0 {
-        return Ok(Chain::default());
-    }
-    let read = |number: u64| -> Result<Vec<u8>, StoreError> {
-        let mut records = store.records(log, number..number + 1)?;
-        let record = records.next().expect("one record was asked for")?;
-        Ok(record.bytes)
-    };
-    let (first, last) = (read(0)?, read(count - 1)?);
-    let log = match log {
+    let name = match log {
         LogKind::Main => "main",
         LogKind::Side => "side",
     };
-    Chain::resume(owner, count, &first, &last).map_err(|source| WalError::Chain { log, source })
+    let mut chain = Chain::default();
+    for record in store.records(log, 0..store.record_count(log))? {
+        chain
+            .follow(owner, &record?.bytes)
+            .map_err(|source| WalError::Chain { log: name, source })?;
+    }
+    Ok(chain)
 }
 
 #[cfg(test)]

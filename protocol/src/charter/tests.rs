@@ -23,7 +23,7 @@ fn listed(seed: u8, name: &str, role: MemberRole) -> CharterMember {
 
 /// Four voting members and an observer, every optional field present.
 fn charter() -> Charter {
-    let mut plan = Plan::demo();
+    let mut plan = Plan::sparse();
     plan.data.holdout = Some(BlobHash([5; 32]));
     plan.data.holdout_bytes = 65_536;
     plan.data.manifests = vec![DataManifest {

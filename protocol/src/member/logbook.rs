@@ -15,7 +15,7 @@ use crate::{
 const MAX_INCIDENT_BYTES: usize = 1024;
 
 /// Where this member's two logs stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Logbook {
     /// Four records a round.
     pub main: Chain,
@@ -207,7 +207,7 @@ impl Member {
             root: of.root,
             certificate: of.clone(),
             side_size: self.logbook.side.next,
-            side_last: self.logbook.side.last,
+            side_root: self.logbook.side.root(),
         })))
     }
 }

@@ -116,8 +116,8 @@ pub struct CommitBody {
     pub certificate: StateCertificate,
     /// Size of the side log.
     pub side_size: u64,
-    /// Leaf hash of its last record.
-    pub side_last: Digest,
+    /// RFC 6962 tree head of the side log.
+    pub side_root: Digest,
 }
 
 /// The body of a record.
@@ -289,5 +289,5 @@ fn write_commit(body: &CommitBody, out: &mut Canonical) {
     for seal in &body.certificate.seals {
         out.u16(seal.voter).u32(seal.attempt).raw(&seal.signature.0);
     }
-    out.u64(body.side_size).raw(&body.side_last.0);
+    out.u64(body.side_size).raw(&body.side_root.0);
 }

@@ -15,6 +15,7 @@ pub use body::{
 use crate::{
     encoding::{Canonical, sha256},
     ids::{Digest, MemberId, Round, RunId},
+    work::Frontier,
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +66,7 @@ pub fn leaf_hash(record: &[u8]) -> Digest {
 }
 
 /// Where a log stands: what the next record continues.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
     /// Index of the next record.
     pub next: u64,
@@ -75,9 +76,10 @@ pub struct Chain {
     pub unix_ms: u64,
     /// The round of the first one.
     pub first_round: Option<Round>,
+    tree: Frontier,
 }
 
-/// Why bytes cannot be the last record of a member's log.
+/// Why bytes cannot be the next record of a member's log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     /// Too short, too long, or without the magic.
@@ -89,6 +91,12 @@ pub enum ChainError {
     /// Another run's or another member's.
     #[error("the record belongs to another run or member: is this another node's folder?")]
     Stranger,
+    /// It does not name the record before it.
+    #[error("record {index} does not continue the one before it: the log was altered")]
+    Broken {
+        /// Its index.
+        index: u64,
+    },
     /// The index does not follow from the number of records.
     #[error("expected record {expected}, found {found}")]
     Index {
@@ -102,6 +110,7 @@ pub enum ChainError {
 const INDEX_AT: usize = 80;
 const ROUND_AT: usize = 88;
 const TIME_AT: usize = 96;
+const PREVIOUS_AT: usize = 104;
 const PREFIX_BYTES: usize = 137;
 
 fn number_at(record: &[u8], at: usize) -> u64 {
@@ -109,37 +118,46 @@ fn number_at(record: &[u8], at: usize) -> u64 {
 }
 
 impl Chain {
-    /// Takes up a log of `count` records from its first and last.
-    pub fn resume(
+    /// Follows the log by its next record, as it was found on disk.
+    ///
+    /// # Errors
+    /// Where the record is not the one that continues this log; the chain is unchanged then.
+    pub fn follow(
+        &mut self,
         (run_id, member): (&RunId, &MemberId),
-        count: u64,
-        first: &[u8],
-        last: &[u8],
-    ) -> Result<Self, ChainError> {
-        for record in [first, last] {
-            let sized = (PREFIX_BYTES..=MAX_RECORD_BYTES).contains(&record.len());
-            if !sized || &record[..16] != MAGIC {
-                return Err(ChainError::NotARecord {
-                    found: record.len(),
-                });
-            }
-            if record[16..48] != run_id.0 || record[48..80] != member.0 {
-                return Err(ChainError::Stranger);
-            }
-        }
-        let found = number_at(last, INDEX_AT);
-        if found.checked_add(1) != Some(count) {
-            return Err(ChainError::Index {
-                expected: count.saturating_sub(1),
-                found,
+        record: &[u8],
+    ) -> Result<(), ChainError> {
+        let sized = (PREFIX_BYTES..=MAX_RECORD_BYTES).contains(&record.len());
+        if !sized || &record[..16] != MAGIC {
+            return Err(ChainError::NotARecord {
+                found: record.len(),
             });
         }
-        Ok(Self {
-            next: count,
-            last: leaf_hash(last),
-            unix_ms: number_at(last, TIME_AT),
-            first_round: Some(Round(number_at(first, ROUND_AT))),
-        })
+        if record[16..48] != run_id.0 || record[48..80] != member.0 {
+            return Err(ChainError::Stranger);
+        }
+        let (expected, found) = (self.next, number_at(record, INDEX_AT));
+        if found != expected {
+            return Err(ChainError::Index { expected, found });
+        }
+        if record[PREVIOUS_AT..PREVIOUS_AT + 32] != self.last.0 {
+            return Err(ChainError::Broken { index: found });
+        }
+        self.moved_on(Round(number_at(record, ROUND_AT)), record);
+        self.unix_ms = number_at(record, TIME_AT);
+        Ok(())
+    }
+
+    /// The RFC 6962 tree head over all records.
+    pub fn root(&self) -> Digest {
+        self.tree.root()
+    }
+
+    fn moved_on(&mut self, round: Round, record: &[u8]) {
+        self.first_round.get_or_insert(round);
+        self.next += 1;
+        self.last = leaf_hash(record);
+        self.tree.push(self.last);
     }
 
     /// Writes the next record and moves on. Its time never runs back.
@@ -169,9 +187,7 @@ impl Chain {
             bytes.len() <= MAX_RECORD_BYTES,
             "bodies are bounded below the limit"
         );
-        self.first_round.get_or_insert(round);
-        self.next += 1;
-        self.last = leaf_hash(&bytes);
+        self.moved_on(round, &bytes);
         bytes
     }
 }

@@ -133,7 +133,7 @@ fn commit() -> CommitBody {
         root: Root([0x70; 32]),
         certificate: state_certificate(),
         side_size: 5,
-        side_last: Digest([0x16; 32]),
+        side_root: Digest([0x16; 32]),
     }
 }
 
@@ -193,7 +193,7 @@ fn main_bodies() -> Vec<(&'static str, Body, Value)> {
                 "weights": commit().weights, "aggregate": BlobHash([0x14; 32]),
                 "outer": Digest([0x15; 32]), "memory": Digest::default(),
                 "root": Root([0x70; 32]), "certificate": state_certificate(),
-                "side_size": 5, "side_last": Digest([0x16; 32]),
+                "side_size": 5, "side_root": Digest([0x16; 32]),
             }),
         ),
         (
@@ -357,6 +357,7 @@ fn records_form_a_chain() {
         last,
         unix_ms: 1011,
         first_round: Some(ROUND),
+        tree: chain.tree.clone(),
     };
     assert_eq!(chain, end);
 }
@@ -386,66 +387,70 @@ fn time_never_runs_back() {
     assert_eq!(found, [50, 50, 50, 60, 60, u64::MAX, u64::MAX]);
 }
 
+fn taken_up(records: &[Vec<u8>]) -> Result<Chain, ChainError> {
+    let mut chain = Chain::default();
+    records
+        .iter()
+        .try_for_each(|record| chain.follow(OWNER, record))
+        .map(|()| chain)
+}
+
 #[test]
 fn a_log_is_taken_up_where_it_ends() {
-    let (chain, records) = log_of_three_rounds();
-    let resumed = Chain::resume(OWNER, 12, &records[0], &records[11]);
-    assert_eq!(resumed, Ok(chain));
-    let (mut one, mut other) = (chain, resumed.expect("checked above"));
+    let (mut chain, records) = log_of_three_rounds();
+    let mut resumed = taken_up(&records).expect("the log is whole");
+    assert_eq!(resumed, chain);
     let next = |chain: &mut Chain| chain.append(OWNER, Round(12), 5, &absent(0));
-    assert_eq!(next(&mut one), next(&mut other));
-    let alone = Chain::resume(OWNER, 1, &records[0], &records[0]);
-    assert_eq!(
-        alone.map(|chain| (chain.next, chain.unix_ms)),
-        Ok((1, 1000))
-    );
+    assert_eq!(next(&mut chain), next(&mut resumed));
+    let leaves: Vec<Digest> = records.iter().map(|record| leaf_hash(record)).collect();
+    let whole = taken_up(&records).map(|chain| chain.root());
+    assert_eq!(whole, Ok(crate::work::tree_root(&leaves)));
 }
 
-fn check_resume(first: &[u8], count: u64, last: &[u8], expected: ChainError, why: &str) {
-    let found = Chain::resume(OWNER, count, first, last);
-    assert_eq!(found, Err(expected), "{why}");
-}
-
-#[test]
-fn other_files_are_not_taken_up() {
-    let (_, records) = log_of_three_rounds();
-    let (first, last) = (&records[0], &records[11]);
-    let short = &last[..PREFIX_BYTES - 1];
-    let long = [last.clone(), vec![0; MAX_RECORD_BYTES]].concat();
-    for (why, first, last, found) in [
-        ("nothing", &first[..], &[][..], 0),
-        ("cut short", first, short, short.len()),
-        ("the first cut short", short, last, short.len()),
-        ("too long", first, &long, long.len()),
-    ] {
-        check_resume(first, 12, last, ChainError::NotARecord { found }, why);
-    }
+fn check_altered(at: usize, record: Vec<u8>, expected: ChainError, why: &str) {
+    let (_, mut records) = log_of_three_rounds();
+    records[at] = record;
+    assert_eq!(taken_up(&records), Err(expected), "{why}");
 }
 
 #[test]
-fn other_logs_are_not_taken_up() {
+fn other_files_and_other_logs_are_not_taken_up() {
     let (_, records) = log_of_three_rounds();
-    let (first, last) = (&records[0], &records[11]);
+    let last = &records[11];
     let edited = |at: usize| {
         let mut record = last.clone();
         record[at] ^= 1;
         record
     };
-    let no_record = ChainError::NotARecord { found: last.len() };
-    for (why, at, expected) in [
-        ("without the magic", 0, no_record.clone()),
-        ("another version", 15, no_record),
-        ("of another run", 16, ChainError::Stranger),
-        ("of another member", 79, ChainError::Stranger),
+    let no_record = |found| ChainError::NotARecord { found };
+    let long = [last.clone(), vec![0; MAX_RECORD_BYTES]].concat();
+    let index = |expected, found| ChainError::Index { expected, found };
+    for (why, at, record, expected) in [
+        ("nothing", 11, Vec::new(), no_record(0)),
+        (
+            "cut short",
+            11,
+            last[..PREFIX_BYTES - 1].to_vec(),
+            no_record(PREFIX_BYTES - 1),
+        ),
+        ("too long", 11, long.clone(), no_record(long.len())),
+        ("without the magic", 11, edited(0), no_record(last.len())),
+        ("another version", 11, edited(15), no_record(last.len())),
+        ("of another run", 11, edited(16), ChainError::Stranger),
+        ("of another member", 11, edited(79), ChainError::Stranger),
+        ("another index", 11, edited(87), index(11, 10)),
+        ("twice", 5, records[4].clone(), index(5, 4)),
+        ("swapped", 4, records[5].clone(), index(4, 5)),
+        (
+            "another before it",
+            11,
+            edited(PREVIOUS_AT),
+            ChainError::Broken { index: 11 },
+        ),
     ] {
-        check_resume(first, 12, &edited(at), expected.clone(), why);
-        check_resume(&edited(at), 12, last, expected, why);
+        check_altered(at, record, expected, why);
     }
-    let index = |expected| ChainError::Index {
-        expected,
-        found: 11,
-    };
-    check_resume(first, 11, last, index(10), "a record more than counted");
-    check_resume(first, 13, last, index(12), "a record is missing");
-    check_resume(first, 0, last, index(0), "none is counted");
+    let mut body = records[4].clone();
+    *body.last_mut().expect("not empty") ^= 1;
+    check_altered(4, body, ChainError::Broken { index: 5 }, "an altered body");
 }

@@ -8,13 +8,14 @@ use crate::charter::Decimal;
 
 impl Plan {
     /// The names that [`Self::preset`] knows.
-    pub const PRESETS: [&'static str; 2] = ["nano", "demo"];
+    pub const PRESETS: [&'static str; 3] = ["nano", "demo", "sparse"];
 
     /// The plan of that name, without data.
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "nano" => Some(Self::nano()),
             "demo" => Some(Self::demo()),
+            "sparse" => Some(Self::sparse()),
             _ => None,
         }
     }
@@ -85,6 +86,20 @@ impl Plan {
             },
             data: DataPlan::default(),
         }
+    }
+
+    /// [`Self::nano`] as SparseLoCo has it (arXiv 2508.15706): sparse updates with error feedback
+    /// and a plain outer step. For runs of hundreds of rounds.
+    pub fn sparse() -> Self {
+        let mut plan = Self::nano();
+        plan.outer = OuterPlan {
+            rule: OuterRule::Plain,
+            lr: Decimal::ONE,
+            momentum: Decimal::ZERO,
+        };
+        plan.exchange.codec = CodecKind::TopK2Bit;
+        plan.exchange.error_feedback = Some(decimal("0.95"));
+        plan
     }
 
     /// The plan of the demo: [`Self::nano`] with an outer step that suits few rounds.

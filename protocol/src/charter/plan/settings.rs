@@ -100,7 +100,7 @@ mod tests {
     /// Plans at the ends of what is valid.
     fn extremes() -> Vec<Plan> {
         let tiny = Decimal::from_billionths(1);
-        let mut low = Plan::demo();
+        let mut low = Plan::sparse();
         (low.exchange.chunk, low.exchange.keep) = (16, 1);
         (low.exchange.max_abs, low.exchange.max_norm) = (tiny, tiny);
         (low.outer.lr, low.exchange.error_feedback) = (tiny, Some(tiny));
@@ -110,7 +110,7 @@ mod tests {
         high.exchange.clip_iterations = 16;
         (high.exchange.chunk, high.exchange.keep) = (65_536, 65_536);
         high.exchange.weight_cap = Decimal::from_billionths(250_000_000);
-        vec![Plan::nano(), Plan::demo(), low, high]
+        vec![Plan::nano(), Plan::sparse(), low, high]
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
             }])
             .expect("a layout")
         };
-        let mut plan = Plan::demo();
+        let mut plan = Plan::sparse();
         plan.exchange.codec = CodecKind::F32;
         let parameters = plan.model.parameters();
         assert_eq!(plan.validate_layout(&flat(parameters)), Ok(()));
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn settings_carry_the_plans_numbers() {
-        let plan = Plan::demo();
+        let plan = Plan::sparse();
         assert_eq!(plan.codec(), Codec::TOP_K);
         assert_eq!(plan.outer_step(), Outer::Plain { lr: 1.0 });
         assert_eq!(plan.feedback(), Some(0.95));

@@ -3,7 +3,7 @@
 use super::*;
 
 fn whole() -> Plan {
-    let mut plan = Plan::demo();
+    let mut plan = Plan::sparse();
     plan.data = DataPlan {
         holdout: Some(BlobHash([7; 32])),
         holdout_bytes: 65_536,
