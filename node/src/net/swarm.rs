@@ -34,7 +34,7 @@ mod events;
 
 /// A connection older than this is closed when its member opens a new one: the member has
 /// restarted or lost it. Two that are opened at the same time both stay.
-const SUPERSEDED_AFTER: Duration = Duration::from_secs(3);
+const SUPERSEDED_AFTER: Duration = Duration::from_secs(1);
 /// Own messages kept for members that join the control topic after they were published.
 const RECENT: usize = 64;
 /// Age at which such a message is forgotten.

@@ -113,6 +113,13 @@ impl Driver {
         connections.retain(|connection| connection.id != id);
         let last = connections.is_empty();
         self.show_connections(member);
+        if !last {
+            // Gossipsub greets a peer on its first connection alone. What answers on another one
+            // may be a new process that was never told who listens: it is greeted by starting over.
+            if self.swarm.disconnect_peer_id(peer).is_err() {
+                tracing::debug!(%member, "its other connections closed meanwhile");
+            }
+        }
         if last {
             self.connections.remove(&member);
             self.dialer.disconnected(member, Instant::now());
