@@ -1,6 +1,8 @@
 //! The training thread: owns the engine, trains and evaluates, one thing after the other.
 //!
-//! Training goes first: states wait to be evaluated until nothing is to be trained.
+//! Training goes first: states wait to be evaluated until nothing is to be trained. The founding
+//! members take turns, one a round, to evaluate a state before they train from it, so that there is
+//! a curve to look at while nobody pays for all of it.
 
 mod evaluation;
 mod round;
@@ -94,6 +96,7 @@ impl Trainer {
             blobs,
             inbox,
             wanted: wanted.clone(),
+            turn: Turn::of(site),
         };
         let (commands, queue) = mpsc::channel();
         let thread = thread::Builder::new()
@@ -118,7 +121,8 @@ impl Trainer {
         self.wanted.fetch_add(1, SeqCst);
     }
 
-    /// Evaluates a state when nothing is to be trained.
+    /// Evaluates a state: at once where it is this member's turn, else when nothing is to be
+    /// trained.
     pub fn evaluate(&self, round: Round, root: Root) {
         self.tell(Command::Evaluate { round, root });
     }
@@ -152,6 +156,32 @@ struct Bench {
     blobs: Blobs,
     inbox: inbox::Sender<Arrival>,
     wanted: Arc<AtomicU64>,
+    turn: Turn,
+}
+
+/// In which rounds this member evaluates before it trains.
+#[derive(Clone, Copy)]
+struct Turn {
+    /// Position among the founding members; none for those admitted later.
+    position: Option<u64>,
+    /// Founding members.
+    members: u64,
+}
+
+impl Turn {
+    fn of(site: &Site) -> Self {
+        let voters = site.charter.voters();
+        let position = voters.iter().position(|id| *id == site.me());
+        Self {
+            position: position.map(|position| position as u64),
+            members: voters.len() as u64,
+        }
+    }
+
+    fn is_mine(self, round: Round) -> bool {
+        self.position
+            .is_some_and(|position| round.0 % self.members == position)
+    }
 }
 
 /// What the thread was asked for and has not done.
@@ -206,7 +236,14 @@ impl Bench {
             if asked.end {
                 return;
             }
-            let arrival = match asked.task.take() {
+            let due = asked
+                .evaluations
+                .iter()
+                .position(|s| self.turn.is_mine(s.round));
+            if let Some(state) = due.and_then(|index| asked.evaluations.remove(index)) {
+                asked.evaluations.push_front(state);
+            }
+            let arrival = match asked.task.take_if(|_| due.is_none()) {
                 Some((number, task)) => self.attempt(number, &task),
                 None => self.evaluate_next(&mut asked, queue),
             };
@@ -237,11 +274,12 @@ impl Bench {
     ) -> Option<Arrival> {
         let state = asked.evaluations.pop_front()?;
         let round = state.round;
+        let at_once = self.turn.is_mine(round);
         let course = self.evaluate(state, &mut || {
             while let Ok(command) = queue.try_recv() {
                 asked.note(Some(command));
             }
-            asked.is_urgent()
+            asked.end || (asked.is_urgent() && !at_once)
         });
         match course {
             Course::Waits(state) => {
