@@ -96,6 +96,10 @@ impl Disk {
             blobs: store.blobs().clone(),
             inbox,
             wanted: Arc::new(AtomicU64::new(1)),
+            turn: Turn {
+                position: None,
+                members: 1,
+            },
         };
         (bench, store, arrivals)
     }
