@@ -32,8 +32,8 @@ pub enum CharterError {
     },
     /// More members that vote than fit one block.
     #[error(
-        "charter.members: expected at most {MAX_VOTERS} of role member, found {found}: make some of \
-         them observers"
+        "charter.members: expected at most {MAX_VOTERS} of role member, found {found}: make some \
+         of them observers"
     )]
     Voters {
         /// Voting members found.

@@ -38,10 +38,25 @@ fn presets_are_valid_for_one_member_and_for_many() {
     assert_eq!(Plan::preset("giga"), None);
 }
 
+/// A way to break a valid plan, and words that the refusal must hold.
+type Case = (fn(&mut Plan), &'static str);
+
+fn assert_refused(cases: &[Case]) {
+    assert_eq!(whole().validate(4, 3), Ok(()));
+    for (change, expected) in cases {
+        let mut plan = whole();
+        change(&mut plan);
+        let message = plan.validate(4, 3).expect_err(expected).to_string();
+        assert!(
+            message.contains(expected),
+            "expected {expected:?} in {message:?}"
+        );
+    }
+}
+
 #[test]
-fn each_broken_rule_is_named() {
-    type Change = fn(&mut Plan);
-    let cases: &[(Change, &str)] = &[
+fn each_broken_rule_of_the_run_is_named() {
+    assert_refused(&[
         (|p| p.rounds = 0, "plan.rounds: expected 1 to"),
         (|p| p.rounds = u64::MAX, "plan.rounds: expected 1 to"),
         (
@@ -49,6 +64,12 @@ fn each_broken_rule_is_named() {
             "plan.numerics_class",
         ),
         (|p| p.numerics_class = "x".repeat(65), "plan.numerics_class"),
+    ]);
+}
+
+#[test]
+fn each_broken_rule_of_the_model_is_named() {
+    assert_refused(&[
         (
             |p| p.model.vocabulary = 512,
             "plan.model.vocabulary: expected 256",
@@ -85,6 +106,12 @@ fn each_broken_rule_is_named() {
             |p| (p.model.d_model, p.model.layers) = (1 << 20, 1024),
             "parameters, expected at most",
         ),
+    ]);
+}
+
+#[test]
+fn each_broken_rule_of_the_inner_steps_is_named() {
+    assert_refused(&[
         (|p| p.inner.lr = Decimal::ZERO, "plan.inner.lr"),
         (
             |p| p.inner.beta1 = Decimal::ONE,
@@ -126,6 +153,12 @@ fn each_broken_rule_is_named() {
             |p| p.inner.segment_steps = 31,
             "plan.inner.segment_steps: expected 1 to 30, found 31",
         ),
+    ]);
+}
+
+#[test]
+fn each_broken_rule_of_the_outer_step_is_named() {
+    assert_refused(&[
         (|p| p.outer.lr = Decimal::ZERO, "plan.outer.lr"),
         (
             |p| p.outer.momentum = Decimal::ONE,
@@ -135,6 +168,12 @@ fn each_broken_rule_is_named() {
             |p| p.outer.momentum = decimal("0.9"),
             "plan.outer.momentum: rule = \"plain\"",
         ),
+    ]);
+}
+
+#[test]
+fn each_broken_rule_of_the_exchange_is_named() {
+    assert_refused(&[
         (
             |p| p.exchange.chunk = 2048,
             "expected a power of four from 16 to 65536, found 2048",
@@ -185,6 +224,12 @@ fn each_broken_rule_is_named() {
             |p| p.exchange.minimum_updates = 4,
             "expected 1 to the quorum (3 of 4 voting members)",
         ),
+    ]);
+}
+
+#[test]
+fn each_broken_rule_of_timing_is_named() {
+    assert_refused(&[
         (|p| p.timing.delta_ms = 0, "plan.timing.delta_ms"),
         (|p| p.timing.fetch_ms = u64::MAX, "plan.timing.fetch_ms"),
         (
@@ -204,6 +249,12 @@ fn each_broken_rule_is_named() {
             |p| p.timing.hold_batch_ms = 501,
             "plan.timing.hold_batch_ms",
         ),
+    ]);
+}
+
+#[test]
+fn each_broken_rule_of_the_data_is_named() {
+    assert_refused(&[
         (
             |p| p.data.holdout = None,
             "found holdout absent and holdout_bytes = 65536",
@@ -224,17 +275,7 @@ fn each_broken_rule_is_named() {
             |p| p.data.manifests = vec![p.data.manifests[0].clone(); 4097],
             "expected at most 4096",
         ),
-    ];
-    assert_eq!(whole().validate(4, 3), Ok(()));
-    for (change, expected) in cases {
-        let mut plan = whole();
-        change(&mut plan);
-        let message = plan.validate(4, 3).expect_err(expected).to_string();
-        assert!(
-            message.contains(expected),
-            "expected {expected:?} in {message:?}"
-        );
-    }
+    ]);
 }
 
 #[test]
