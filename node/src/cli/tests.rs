@@ -90,18 +90,37 @@ fn a_new_member_makes_signatures_void() {
     );
 }
 
+/// Arguments, and words that their refusal must hold.
+type Case<'a> = (&'a [&'a str], &'a str);
+
+fn assert_refused(cases: &[Case<'_>]) {
+    for (args, expected) in cases {
+        let message = format!("{:#}", archipel(args).expect_err(expected));
+        assert!(
+            message.contains(expected),
+            "expected {expected:?} in {message:?}"
+        );
+    }
+}
+
+/// A charter of alpha and beta, their folders, and a path at which nothing lies.
+fn founded_pair(folder: &Path) -> (String, Vec<String>, String) {
+    let (charter, dirs) = found(folder, &["alpha", "beta"]);
+    (charter, dirs, folder.join("no").display().to_string())
+}
+
+/// A member's folder that no charter lists.
+fn stranger(folder: &Path) -> String {
+    let dir = folder.join("stranger").display().to_string();
+    archipel(&["init", "--dir", &dir, "--name", "stranger"]).expect("a new member");
+    dir
+}
+
 #[test]
-fn each_refusal_says_what_was_found() {
+fn each_refusal_to_begin_says_what_was_found() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (charter, dirs) = found(folder.path(), &["alpha", "beta"]);
-    let stranger = folder.path().join("stranger").display().to_string();
-    archipel(&["init", "--dir", &stranger, "--name", "stranger"]).expect("a new member");
-    let alpha = line(&dirs[0]);
-    let (key, nowhere) = (
-        alpha[1].as_str(),
-        folder.path().join("no").display().to_string(),
-    );
-    let cases: &[(&[&str], &str)] = &[
+    let (charter, dirs, nowhere) = founded_pair(folder.path());
+    assert_refused(&[
         (
             &["init", "--dir", &dirs[0], "--name", "alpha"],
             "expected a folder without a member",
@@ -134,6 +153,16 @@ fn each_refusal_says_what_was_found() {
             &["charter", "new", "--name", "x", "--plan", &nowhere],
             "cannot read",
         ),
+    ]);
+}
+
+#[test]
+fn each_refusal_to_add_a_member_says_what_was_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (charter, dirs, _) = founded_pair(folder.path());
+    let alpha = line(&dirs[0]);
+    let (key, zeros) = (alpha[1].as_str(), "0".repeat(64));
+    assert_refused(&[
         (
             &["charter", "add-member", &charter, "gamma"],
             "expected a line of name, key",
@@ -143,7 +172,7 @@ fn each_refusal_says_what_was_found() {
             "the key of gamma: expected 64",
         ),
         (
-            &["charter", "add-member", &charter, "alpha", &"0".repeat(64)],
+            &["charter", "add-member", &charter, "alpha", &zeros],
             "found alpha twice",
         ),
         (
@@ -151,16 +180,18 @@ fn each_refusal_says_what_was_found() {
             "gamma has the key",
         ),
         (
-            &[
-                "charter",
-                "add-member",
-                &charter,
-                "c",
-                &"0".repeat(64),
-                "host:1",
-            ],
+            &["charter", "add-member", &charter, "c", &zeros, "host:1"],
             "a multiaddr",
         ),
+    ]);
+}
+
+#[test]
+fn each_refusal_to_sign_or_show_says_what_was_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (charter, _, nowhere) = founded_pair(folder.path());
+    let stranger = stranger(folder.path());
+    assert_refused(&[
         (
             &["charter", "sign", &charter, "--dir", &stranger],
             "does not list stranger",
@@ -175,6 +206,15 @@ fn each_refusal_says_what_was_found() {
             &["charter", "show", &charter, "--gflops", "0"],
             "expected a number from 0.001",
         ),
+    ]);
+}
+
+#[test]
+fn each_refusal_of_data_says_what_was_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nowhere = folder.path().join("no").display().to_string();
+    let stranger = stranger(folder.path());
+    assert_refused(&[
         (&["data", "show", &nowhere], "cannot open"),
         (
             &[
@@ -188,14 +228,7 @@ fn each_refusal_says_what_was_found() {
             ],
             "--extension",
         ),
-    ];
-    for (args, expected) in cases {
-        let message = format!("{:#}", archipel(args).expect_err(expected));
-        assert!(
-            message.contains(expected),
-            "expected {expected:?} in {message:?}"
-        );
-    }
+    ]);
 }
 
 #[test]
