@@ -31,7 +31,10 @@ pub enum ControlError {
         source: io::Error,
     },
     /// The answer cannot be read.
-    #[error("the node in {} answers in an unknown form ({source}): is it another version?", dir.display())]
+    #[error(
+        "the node in {} answers in an unknown form ({source}): is it another version?",
+        dir.display()
+    )]
     Answer {
         /// The member's folder.
         dir: PathBuf,

@@ -55,7 +55,10 @@ pub enum WorkbookError {
         found: BlobHash,
     },
     /// A file does not begin as it should, or does not decode.
-    #[error("{}: {source}: it was written by another version, or damaged; move it away", path.display())]
+    #[error(
+        "{}: {source}: it was written by another version, or damaged; move it away",
+        path.display()
+    )]
     Format {
         /// The file.
         path: PathBuf,
