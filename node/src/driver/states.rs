@@ -98,7 +98,8 @@ impl States {
     /// Opens the folder of states. Reads manifests, not tensors, and changes nothing.
     ///
     /// # Errors
-    /// A folder that is not there; a file whose manifest does not have the root of its name, or that is shorter or longer.
+    /// A folder that is not there; a file whose manifest does not have the root of its name, or
+    /// that is shorter or longer.
     pub fn open(folder: PathBuf, run_id: RunId, layout: Layout) -> Result<Self, StateError> {
         let states = Self {
             index: RwLock::default(),
