@@ -13,7 +13,7 @@ use crate::driver::Status;
 use archipel_protocol::{
     charter::is_name,
     ids::{Digest, MemberId},
-    ledger::Act,
+    ledger::{Act, Status as SeatStatus},
     member::{Member, Request as Wish},
 };
 use libp2p::Multiaddr;
@@ -143,10 +143,10 @@ impl Request {
     ///
     /// # Errors
     /// A name or an amendment that is not known, or a member that has no vote.
-    pub fn wish(&self, member: &Member) -> Result<Wish, String> {
+    pub fn wish(&self, me: &MemberId, member: &Member) -> Result<Wish, String> {
         let wish = match self {
-            Self::Leave => Wish::Leave,
-            Self::Return => Wish::Return,
+            Self::Leave => seated((me, member), SeatStatus::Voting).map(|()| Wish::Leave)?,
+            Self::Return => seated((me, member), SeatStatus::Left).map(|()| Wish::Return)?,
             Self::Propose(proposal) => Wish::Propose(proposal.act(member)?),
             Self::Vote(digest) => {
                 let open = member.amendments();
@@ -197,6 +197,23 @@ impl Answer {
             .collect(),
         )
     }
+}
+
+/// Whether this member's seat is what its wish needs.
+fn seated((me, member): (&MemberId, &Member), expected: SeatStatus) -> Result<(), String> {
+    let membership = member.membership();
+    let found = membership.seat(me).map(|seat| seat.status);
+    if found == Some(expected) {
+        return Ok(());
+    }
+    let shown = |status: SeatStatus| format!("{status:?}").to_lowercase();
+    Err(format!(
+        "expected a seat that is {}, found {} in epoch {}: a change takes effect with the round \
+         after the block that carries it; `archipel status` shows the seats",
+        shown(expected),
+        found.map_or("none".to_owned(), shown),
+        membership.epoch()
+    ))
 }
 
 fn describe(act: &Act, member: &Member) -> String {

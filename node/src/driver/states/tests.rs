@@ -6,6 +6,7 @@ use archipel_protocol::{
     layout::TensorSpec,
     ledger::Membership,
 };
+use std::path::Path;
 
 fn layout() -> Layout {
     let spec = |name: &str, size| TensorSpec {
