@@ -3,7 +3,7 @@
 use super::{Event, Member, Request};
 use crate::{
     ids::{Digest, MemberId},
-    ledger::{Act, Amendment, Change, Consent},
+    ledger::{Act, Amendment, Change, ChangeError, Consent},
     message::{Block, MAX_CHANGES, Message, Motion},
 };
 use std::collections::BTreeMap;
@@ -181,9 +181,11 @@ impl Member {
         }
         let membership = self.chain.current();
         let (run_id, verifier) = (&self.settings.run_id, self.verifier.as_ref());
-        change
-            .verify(run_id, membership, verifier)
-            .map_err(|error| error.to_string())?;
+        match change.verify(run_id, membership, verifier) {
+            // It lapsed with its epoch, or that epoch has not opened here yet: it is said again.
+            Err(ChangeError::Epoch { .. }) => return Ok(()),
+            checked => checked.map_err(|error| error.to_string())?,
+        }
         membership
             .changed(&self.trial(vec![change.clone()]))
             .map_err(|error| error.to_string())?;
