@@ -4,8 +4,8 @@ use archipel_protocol::{
     charter::FaultModel,
     ids::{BlobHash, MemberId, Round},
     ledger::{Act, Status},
-    member::{Durable, Event, Request},
-    message::Message,
+    member::{Durable, Event, Input, Request},
+    message::{Evidence, Message},
 };
 use archipel_simulator::{network::LinkModel, toy, world::World};
 use std::sync::Arc;
@@ -301,7 +301,7 @@ fn damaged_and_foreign_messages_are_refused_and_noted() {
             unreachable!("built above")
         };
         let author = signed.header.member;
-        let input = archipel_protocol::member::Input::Message {
+        let input = Input::Message {
             from,
             message: message.clone(),
         };
@@ -313,7 +313,7 @@ fn damaged_and_foreign_messages_are_refused_and_noted() {
         (vec![1, 99], "kind"),
         (vec![1], "2 bytes"),
     ] {
-        world.feed(2, archipel_protocol::member::Input::Bytes { from, bytes });
+        world.feed(2, Input::Bytes { from, bytes });
         assert_eq!(refusals(&world, 2, from, part), 1, "{part}");
     }
     reach(&mut world, 4);
@@ -332,18 +332,19 @@ fn two_headers_of_one_member_are_evidence_and_the_run_goes_on() {
         .iter()
         .rev()
         .find_map(|entry| match entry {
-            Durable::Header { header, .. } => Some(header.header.clone()),
+            Durable::Header { header, .. } => Some(header.clone()),
             _ => None,
         });
-    let mut other = own.expect("announced");
+    let own = own.expect("announced");
+    let mut other = own.header.clone();
     other.payload.0[0] ^= 1;
     let signer = archipel_protocol::crypto::Ed25519Signer::new(&toy::secret(29, 3));
     let other = other.signed(&world.charter.run_id(), &signer);
-    let message = Arc::new(Message::Header(Box::new(other)));
+    let message = Arc::new(Message::Header(Box::new(other.clone())));
     world.run_until(50_000, |_| false);
     world.feed(
         1,
-        archipel_protocol::member::Input::Message {
+        Input::Message {
             from: liar,
             message,
         },
@@ -357,4 +358,16 @@ fn two_headers_of_one_member_are_evidence_and_the_run_goes_on() {
         );
     }
     assert!((0..4).all(|site| world.root(site) == world.root(0)));
+
+    // The same proof once more, told the other way round: nobody records it again.
+    let proof = Evidence::TwoHeaders(Box::new(other), Box::new(own));
+    let message = Arc::new(Message::Evidence(Box::new(proof)));
+    world.feed(
+        0,
+        Input::Message {
+            from: liar,
+            message,
+        },
+    );
+    assert_eq!(incidents(&world, 0, "equivocation"), 1);
 }

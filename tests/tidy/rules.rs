@@ -176,7 +176,7 @@ pub fn foreign_names(path: &str, text: &str) -> Vec<Complaint> {
     let krate = path.split('/').next().unwrap_or_default();
     let list: &[&str] = match krate {
         "trainer" => &["tokio", "libp2p", "libp2p_stream"],
-        "node" | "tests" => &["burn", "burn_flex"],
+        "node" | "tests" | "benches" => &["burn", "burn_flex"],
         _ => &["burn", "burn_flex", "tokio", "libp2p", "libp2p_stream"],
     };
     let code = code_of(text);

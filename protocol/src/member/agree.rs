@@ -7,9 +7,7 @@ use super::{
 };
 use crate::{
     ids::{Digest, MemberId, View},
-    message::{
-        Ask, Ballot, Block, Certificate, Evidence, FinalBlock, Message, Proposal, Vote, VoteKind,
-    },
+    message::{Ask, Ballot, Block, Certificate, FinalBlock, Message, Proposal, Vote, VoteKind},
     simplex::{Counted, Effect, VIEW_WINDOW},
 };
 
@@ -348,41 +346,6 @@ impl Member {
         let wanted = decided.or_else(|| work.simplex.notarized_below(work.simplex.view()));
         if wanted.is_some_and(|certificate| certificate.ballot.digest == digest) {
             work.blocks.insert(digest, block);
-        }
-    }
-
-    /// Keeps a proof of misbehaviour until a block carries it, and passes it on once.
-    pub(super) fn note_evidence(&mut self, evidence: Evidence) {
-        let same = |other: &Evidence| {
-            (other.accused(), other.round()) == (evidence.accused(), evidence.round())
-                && std::mem::discriminant(other) == std::mem::discriminant(&evidence)
-        };
-        if self.evidence.iter().any(same) || self.evidence.len() >= super::MAX_PENDING_EVIDENCE {
-            return;
-        }
-        self.evidence.push(evidence.clone());
-        self.record_side(&crate::record::Body::Evidence(Box::new(evidence.clone())));
-        let text = format!(
-            "{} broke the rules of round {}",
-            evidence.accused(),
-            evidence.round()
-        );
-        self.event(Event::Incident {
-            kind: "equivocation",
-            text,
-        });
-        self.broadcast(Message::Evidence(Box::new(evidence)));
-    }
-
-    /// Takes a proof from another member.
-    pub(super) fn on_evidence(&mut self, from: MemberId, evidence: Evidence) {
-        let known = self.chain.current().seat(&evidence.accused()).is_some();
-        if !known || self.evidence.contains(&evidence) {
-            return;
-        }
-        match evidence.verify(&self.settings.run_id, self.verifier.as_ref()) {
-            Ok(()) => self.note_evidence(evidence),
-            Err(error) => self.refuse(from, format!("evidence: {error}")),
         }
     }
 

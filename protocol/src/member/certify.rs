@@ -335,13 +335,4 @@ impl Member {
         });
         self.enter_round();
     }
-
-    /// Evidence that a final block carries need not be proposed again.
-    fn drop_settled(&mut self, work: &super::Work) {
-        let Some(block) = &work.final_block else {
-            return;
-        };
-        self.evidence
-            .retain(|evidence| !block.block.evidence.contains(evidence));
-    }
 }

@@ -70,7 +70,7 @@ impl Member {
             .changed(block)
             .map_err(|error| error.to_string())?;
         for evidence in &block.evidence {
-            if !self.evidence.contains(evidence) {
+            if !self.proofs.pending().contains(evidence) {
                 evidence
                     .verify(run_id, verifier)
                     .map_err(|error| error.to_string())?;

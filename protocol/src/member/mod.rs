@@ -21,6 +21,7 @@ mod gather;
 mod judge;
 mod logbook;
 mod motions;
+mod proofs;
 mod propose;
 mod recall;
 mod receive;
@@ -43,13 +44,14 @@ use crate::{
     deadline::Deadline,
     ids::{MemberId, Root, Round, Timestamp},
     ledger::{EpochChain, MAX_MEMBERS},
-    message::{Evidence, FinalBlock, Message, StateCertificate},
+    message::{FinalBlock, Message, StateCertificate},
     state::Manifest,
 };
 use catch_up::Sync;
 use certifier::Certifier;
 use durable::OwnLog;
 use motions::Motions;
+use proofs::Proofs;
 use recall::{Memory, Recall};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -60,8 +62,6 @@ use work::Work;
 
 /// Final blocks of past rounds that are kept for members one round behind.
 const KEPT_FINALS: usize = 16;
-/// Proofs of misbehaviour that wait for a block.
-const MAX_PENDING_EVIDENCE: usize = 64;
 
 /// What a member is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ pub struct Member {
     ahead: VecDeque<(MemberId, Arc<Message>)>,
     memory: Memory,
     motions: Motions,
-    evidence: Vec<Evidence>,
+    proofs: Proofs,
     logbook: Logbook,
     /// What the driver is training.
     training: Option<Training>,
@@ -186,7 +186,7 @@ impl Member {
             ahead: VecDeque::new(),
             memory: Memory::default(),
             motions: Motions::default(),
-            evidence: Vec::new(),
+            proofs: Proofs::default(),
             logbook,
             training: None,
             previous: None,

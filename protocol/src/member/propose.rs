@@ -87,7 +87,13 @@ impl Member {
             }
             cut.clear();
         }
-        let evidence = self.evidence.iter().take(MAX_EVIDENCE).cloned().collect();
+        let evidence = self
+            .proofs
+            .pending()
+            .iter()
+            .take(MAX_EVIDENCE)
+            .cloned()
+            .collect();
         Some(fitted(Block {
             epoch: work.epoch,
             round: work.round,

@@ -1,6 +1,7 @@
 //! However much one peer sends, what is kept stays bounded.
 
 use super::*;
+use crate::message::Evidence;
 use crate::message::{Holds, Present};
 
 /// Entries kept because of messages, as far as they are not votes of members: those are bounded
@@ -14,7 +15,7 @@ fn kept(member: &Member) -> usize {
         + work.blocks.len()
         + work.presents.len()
         + member.ahead.len()
-        + member.evidence.len()
+        + member.proofs.pending().len()
         + member.motions.own_messages().len()
         + member.amendments().len()
         + member.told.len()
