@@ -41,8 +41,13 @@ pub(super) fn kept_status(dir: &Path) -> anyhow::Result<Option<Status>> {
     let text = read_text(&path, MAX_STATUS_BYTES)?;
     let status: Status = serde_json::from_str(&text)
         .with_context(|| format!("{}: remove it and start the node", path.display()))?;
+    let mut members = status.members;
+    for member in &mut members {
+        (member.connected, member.round_trip_ms) = (false, None);
+    }
     Ok(Some(Status {
         running: false,
+        members,
         ..status
     }))
 }
