@@ -63,6 +63,10 @@ impl Founding for LocalFederation {
         corpus: &Corpus,
         args: &DemoArgs,
     ) -> anyhow::Result<FoundedRun> {
+        if let Some(seed) = args.seed {
+            let text = format!("Whoever knows --seed {seed} knows every key in this folder.\n");
+            write_new_file(&dir.join("KEYS-ARE-INSECURE.txt"), &text)?;
+        }
         let keys = names.iter().map(|name| key(name, args.seed));
         let keys: Vec<SecretKey> = keys.collect::<anyhow::Result<_>>()?;
         let ports = Ports::reserve(names.len())?;

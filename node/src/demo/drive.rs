@@ -92,7 +92,7 @@ pub(super) async fn drive(
             return Ok(code.into());
         }
     };
-    announce(&dir, &run, screen)?;
+    announce(&dir, &run, args.seed, screen)?;
     let mut drive = Drive::new(args, &dir, run, founding, screen)?;
     let result = drive.play(&mut signals).await;
     let hurry = async {
@@ -173,7 +173,12 @@ fn open(founding: &dyn Founding, dir: &Path, args: &DemoArgs) -> anyhow::Result<
     Ok(run)
 }
 
-fn announce(dir: &Path, run: &FoundedRun, screen: &mut Screen) -> io::Result<()> {
+fn announce(
+    dir: &Path,
+    run: &FoundedRun,
+    seed: Option<u64>,
+    screen: &mut Screen,
+) -> io::Result<()> {
     let (count, steps) = (run.members.len(), grouped(run.steps_per_round));
     let plan = if run.first_round == Round(0) {
         format!("{} rounds of {steps} steps", run.rounds)
@@ -183,7 +188,7 @@ fn announce(dir: &Path, run: &FoundedRun, screen: &mut Screen) -> io::Result<()>
             run.first_round, run.rounds
         )
     };
-    let facts = [
+    let mut facts = vec![
         (
             "federation",
             format!("{count} members in {}", dir.display()),
@@ -193,6 +198,11 @@ fn announce(dir: &Path, run: &FoundedRun, screen: &mut Screen) -> io::Result<()>
         ("model", run.model.clone()),
         ("plan", format!("{plan}, quorum {} of {count}", run.quorum)),
     ];
+    if let Some(seed) = seed {
+        let text =
+            format!("derived from --seed {seed}: INSECURE, for runs that are to be repeated");
+        facts.push(("keys", text));
+    }
     for (mut title, fact) in facts {
         for line in wrapped(&plain(&fact), screen.columns().saturating_sub(13)) {
             screen.say(&format!(" {title:<11} {line}"))?;

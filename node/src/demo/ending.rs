@@ -118,13 +118,12 @@ impl Ending<'_> {
 
     /// The commands to go on with.
     pub fn next_steps(&self, sample: Option<&Sample>) -> Vec<String> {
-        let (program, dir) = (self.program, quoted(self.dir));
+        let program = self.program;
         let member = self
             .run
             .members
             .first()
             .map_or(self.dir, |member| &member.dir);
-        let more = self.board.end.0.saturating_mul(2);
         let mut lines = vec![String::new(), " Go on with".to_owned()];
         lines.push(format!("   {program} status --dir {}", quoted(member)));
         if let Some(sample) = sample {
@@ -133,7 +132,10 @@ impl Ending<'_> {
                 "   {program} generate --checkpoint {checkpoint} --prompt 'fn main'"
             ));
         }
-        lines.push(format!("   {program} demo --dir {dir} --rounds {more}"));
+        lines.push(format!(
+            "   {program} checkpoint export --dir {} --out model",
+            quoted(member)
+        ));
         lines
     }
 

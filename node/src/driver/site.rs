@@ -180,32 +180,10 @@ impl Site {
 
 /// The shape of the model that a plan trains.
 pub fn model_of(plan: &Plan) -> ModelConfig {
-    let model = &plan.model;
-    ModelConfig {
-        vocabulary: model.vocabulary,
-        d_model: model.d_model,
-        layers: model.layers,
-        heads: model.heads,
-        kv_heads: model.kv_heads,
-        ffn: model.ffn,
-        context: model.context,
-        tied: model.tied,
-        rope_base: model.rope_base.to_f32(),
-        norm_eps: model.norm_epsilon.to_f32(),
-    }
+    ModelConfig::from(&plan.model)
 }
 
 /// The inner optimizer of a plan.
 pub(super) fn optimizer_of(inner: &InnerPlan) -> AdamWConfig {
-    AdamWConfig {
-        lr: inner.lr.to_f32(),
-        beta1: inner.beta1.to_f32(),
-        beta2: inner.beta2.to_f32(),
-        epsilon: inner.epsilon.to_f32(),
-        weight_decay: inner.weight_decay.to_f32(),
-        clip_norm: inner.clip_norm.to_f32(),
-        warmup_steps: inner.warmup_steps,
-        total_steps: inner.total_steps,
-        min_lr_ratio: inner.min_lr_ratio.to_f32(),
-    }
+    AdamWConfig::from(inner)
 }

@@ -150,7 +150,7 @@ fn the_ending_fits_80_columns_and_says_what_it_must() {
         "P = 800,000",
         "archipel status --dir /d/member-1",
         "generate --checkpoint '/d/member 1/checkpoint' --prompt",
-        "archipel demo --dir /d --rounds 40",
+        "archipel checkpoint export --dir /d/member-1 --out model",
     ] {
         assert!(all.contains(part), "{part} is missing in\n{all}");
     }
