@@ -44,8 +44,10 @@ pub struct NewArgs {
 pub enum Preset {
     /// The smallest that trains something; whole updates in one byte a value.
     Nano,
-    /// The demo's: the same model; sparse updates in two bits a kept value.
+    /// The demo's: the same model; an outer step for few rounds.
     Demo,
+    /// The same model; sparse updates in two bits a kept value, for hundreds of rounds.
+    Sparse,
 }
 
 /// What members assume of each other.
@@ -87,6 +89,7 @@ fn draft(args: &NewArgs) -> anyhow::Result<Charter> {
         (Some(path), _) => read_plan(path)?,
         (None, Preset::Nano) => Plan::nano(),
         (None, Preset::Demo) => Plan::demo(),
+        (None, Preset::Sparse) => Plan::sparse(),
     };
     if let Some(rounds) = args.rounds {
         // The schedule's end follows the run's, or the rate would stay at its floor or peak.

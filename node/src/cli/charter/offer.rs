@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn sums_follow_their_formulas() {
-        let charter = charter(4, Plan::demo());
+        let charter = charter(4, Plan::sparse());
         let parameters = charter.plan.model.parameters();
         let offer = Offer::new(&charter, 10.0);
         assert_eq!(offer.payload_bytes, parameters * 64 / 4096 * 14 / 8);
@@ -234,11 +234,11 @@ mod tests {
 
     #[test]
     fn richer_states_take_more() {
-        let plain = Offer::new(&charter(4, Plan::demo()), 1.0);
-        let mut plan = Plan::demo();
+        let plain = Offer::new(&charter(4, Plan::sparse()), 1.0);
+        let mut plan = Plan::sparse();
         plan.exchange.rule = AggregationRule::CenteredClip;
         let clipped = Offer::new(&charter(4, plan), 1.0);
-        let parameters = Plan::demo().model.parameters();
+        let parameters = Plan::sparse().model.parameters();
         assert_eq!(
             clipped.memory_bytes() - plain.memory_bytes(),
             4 * parameters

@@ -5,7 +5,7 @@ use crate::cli::charter::tests::charter;
 use archipel_protocol::crypto::Ed25519Signer;
 
 fn signed(voters: u8) -> SignedCharter {
-    let mut signed = SignedCharter::new(charter(voters, Plan::demo()));
+    let mut signed = SignedCharter::new(charter(voters, Plan::sparse()));
     for seed in 1..=voters {
         signed
             .sign(&Ed25519Signer::new(&[seed; 32]))
@@ -42,7 +42,7 @@ fn agreement_says_what_it_withstands() {
     for (model, voters, expected) in cases {
         let charter = Charter {
             fault_model: model,
-            ..charter(voters, Plan::demo())
+            ..charter(voters, Plan::sparse())
         };
         let text = agreement(&charter);
         assert!(
