@@ -21,7 +21,7 @@ use anyhow::{Context, bail};
 use archipel_protocol::{
     charter::{FaultModel, MemberRole},
     crypto::Ed25519Verifier,
-    ids::{MemberId, Root, Timestamp},
+    ids::{Digest, MemberId, Root, Timestamp},
     member::{Durable, Member, Settings},
 };
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
@@ -78,7 +78,8 @@ pub async fn start(options: &Options) -> anyhow::Result<()> {
     let began = Instant::now();
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     let unix_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
-    let settings = Settings::from_charter(&site.charter, site.layout.clone(), unix_ms);
+    let mut settings = Settings::from_charter(&site.charter, site.layout.clone(), unix_ms);
+    settings.software = software().unwrap_or_default();
     let (founding, _) = site.founding()?;
     let member = Member::new(
         settings,
@@ -255,5 +256,19 @@ fn first_status(site: &Site) -> Status {
         quorum: charter.quorum(),
         tolerance,
         ..Status::default()
+    }
+}
+
+/// SHA-256 of the running program, for the records; none where it cannot be read.
+fn software() -> Option<Digest> {
+    use sha2::Digest as _;
+    let mut program = std::fs::File::open(std::env::current_exe().ok()?).ok()?;
+    let mut hasher = sha2::Sha256::new();
+    let mut part = vec![0; 1 << 16];
+    loop {
+        match std::io::Read::read(&mut program, &mut part).ok()? {
+            0 => return Some(Digest(hasher.finalize().into())),
+            read => hasher.update(&part[..read]),
+        }
     }
 }
