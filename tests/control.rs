@@ -1,7 +1,7 @@
 //! The control without which a federation proves nothing: does training together beat training
 //! alone, step for step?
 //!
-//! Four members each hold another part of the text. Together they run the demo's plan (encoded
+//! Four members each hold another kind of text. Together they run the demo's plan (encoded
 //! updates, mean, outer step); alone each runs the same inner steps on its own part. All are
 //! measured on the same held-out bytes of all parts.
 
@@ -23,16 +23,21 @@ const MEMBERS: usize = 4;
 const ROUNDS: u64 = 10;
 const CONTEXT: usize = 64;
 
-/// The sources of this workspace, each crate's apart: text of four kinds.
+/// Four kinds of text that every checkout has: sources, prose, a lock file, vectors. No kind helps
+/// much with another, as with members of different languages.
 fn parts() -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let folders = ["protocol/src", "node/src", "trainer/src", "simulator"];
-    let mut parts: Vec<Vec<u8>> = folders.map(|f| read_all(&root.join(f))).into();
+    let lock = std::fs::read(root.join("Cargo.lock")).expect("the workspace has a lock file");
+    let mut prose = read_all(&root.join("docs"), "md");
+    prose.extend(read_all(&root.join("protocol"), "md"));
+    let rust = read_all(&root.join("protocol/src"), "rs");
+    let vectors = read_all(&root.join("protocol/vectors"), "json");
+    let mut parts = vec![rust, prose, lock, vectors];
     parts.iter_mut().for_each(|part| part.truncate(400_000));
     parts
 }
 
-fn read_all(folder: &Path) -> Vec<u8> {
+fn read_all(folder: &Path, extension: &str) -> Vec<u8> {
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .expect("the workspace has this folder")
         .map(|entry| entry.expect("a readable folder").path())
@@ -41,8 +46,8 @@ fn read_all(folder: &Path) -> Vec<u8> {
     let mut text = Vec::new();
     for path in paths {
         if path.is_dir() {
-            text.extend(read_all(&path));
-        } else if path.extension().is_some_and(|e| e == "rs") {
+            text.extend(read_all(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
             text.extend(std::fs::read(&path).expect("a readable file"));
         }
     }
