@@ -4,8 +4,11 @@
 //! [`archipel_protocol::member::Member`] that the node drives. Nothing here reads a clock.
 
 pub mod checks;
+pub mod fixed;
 pub mod network;
+pub mod report;
 pub mod scenario;
+pub mod schedule;
 pub mod site;
 pub mod toy;
 pub mod world;

@@ -1,6 +1,6 @@
 //! `archipel-sim`: runs a scenario and says what came of it.
 
-use archipel_simulator::scenario::Scenario;
+use archipel_simulator::fixed::Scenario;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 
