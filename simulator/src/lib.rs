@@ -4,11 +4,14 @@
 //! [`archipel_protocol::member::Member`] that the node drives. Nothing here reads a clock.
 
 pub mod checks;
+pub mod deviation;
+pub mod draws;
 pub mod fixed;
 pub mod network;
 pub mod report;
 pub mod scenario;
 pub mod schedule;
+pub mod seen;
 pub mod site;
 pub mod toy;
 pub mod world;
