@@ -37,6 +37,21 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role, in the order of their declaration.
+    pub const ALL: [Self; 11] = [
+        Self::Charter,
+        Self::Header,
+        Self::Holds,
+        Self::Proposal,
+        Self::Notarize,
+        Self::Nullify,
+        Self::Finalize,
+        Self::Root,
+        Self::Present,
+        Self::Amendment,
+        Self::Consent,
+    ];
+
     /// The string that comes before what is signed.
     pub fn domain(self) -> &'static str {
         match self {
@@ -202,6 +217,12 @@ mod tests {
         assert!(check(Role::Notarize, b"block"));
         assert!(!check(Role::Finalize, b"block"));
         assert!(!check(Role::Notarize, b"blocks"));
+    }
+
+    #[test]
+    fn every_role_stands_at_its_own_number() {
+        let numbers = Role::ALL.map(|role| role as usize);
+        assert_eq!(numbers, std::array::from_fn(|index| index));
     }
 
     #[test]

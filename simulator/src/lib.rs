@@ -7,6 +7,7 @@ pub mod checks;
 pub mod deviation;
 pub mod draws;
 pub mod fixed;
+pub mod crypto;
 pub mod network;
 pub mod report;
 pub mod scenario;
