@@ -240,6 +240,16 @@ impl Activity {
         }
     }
 
+    /// Final cuts that were not empty.
+    pub fn cuts(&self) -> u64 {
+        self.cuts
+    }
+
+    /// For every seat, the number of cuts when it was last in one, present, or given a vote.
+    pub fn last(&self) -> &[u64] {
+        &self.last
+    }
+
     /// The voters that are waited for, in order.
     pub fn active(&self, membership: &Membership) -> Vec<MemberId> {
         let seats = membership.seats.iter().zip(&self.last);
