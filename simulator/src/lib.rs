@@ -9,6 +9,7 @@ pub mod draws;
 pub mod fixed;
 pub mod crypto;
 pub mod network;
+pub mod reference;
 pub mod report;
 pub mod scenario;
 pub mod schedule;

@@ -1,0 +1,218 @@
+//! What a fold, a root and a log must be, worked out a second time.
+//!
+//! The checker holds members against this. It is written from `protocol/SPEC.md` and shares
+//! nothing with the code it checks: of the protocol it uses the types that carry data (plan,
+//! layout, tensors, blocks, ids) and none of the functions that compute. It is plain and scalar,
+//! one value after the other, and allocates as it likes; it has to be right, and fast enough for
+//! models of a few thousand parameters.
+//!
+//! - [`refold`]: base state, payloads and tokens to the next state's tensors, bitwise.
+//! - [`Standing`]: members, activity and schedule, carried along by final blocks, and the root.
+//! - [`LogReader`]: a log of records, from its bytes.
+//! - [`decode`]: a payload to one value a parameter.
+//!
+//! Signatures are not checked here.
+
+mod aggregate;
+mod chain;
+mod decode;
+mod difference;
+mod outer;
+mod record;
+mod root;
+mod standing;
+mod sums;
+
+#[cfg(test)]
+mod tests;
+
+pub use chain::{LogError, LogReader, check_prefix};
+pub use decode::{PayloadError, decode};
+pub use difference::Difference;
+pub use record::{Commit, Content, Record, RecordError};
+pub use root::{memory_digest, root_of, root_of_manifest};
+pub use standing::{Standing, StandingError};
+
+use archipel_protocol::{
+    charter::{
+        Plan,
+        plan::{AggregationRule, OuterRule},
+    },
+    ids::BlobHash,
+    layout::Layout,
+    state::Tensors,
+};
+
+/// What a fold must give; compare with [`Self::check_tensors`] and [`Self::check_record`].
+#[derive(Clone, Debug)]
+pub struct Refolded {
+    /// The next state's vectors.
+    pub tensors: Tensors,
+    /// The weight of every update, in the order given.
+    pub weights: Vec<u64>,
+    /// BLAKE3 of the aggregate's little-endian bytes; zero where nothing was folded.
+    pub aggregate: BlobHash,
+    /// True where a cut that was not empty changed nothing.
+    pub voided: bool,
+}
+
+/// Why there is nothing to compare a fold or a root with.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ReferenceError {
+    /// A payload of the cut is none: nobody may hold it, so it cannot be in a cut.
+    #[error("payload {position} of the cut is not valid: {source}")]
+    Payload {
+        /// Position in the cut.
+        position: usize,
+        /// What is wrong with it.
+        source: PayloadError,
+    },
+    /// The plan is not one that a charter may have.
+    #[error("{setting} is {found}, which no valid plan has")]
+    Plan {
+        /// Which setting.
+        setting: &'static str,
+        /// Its value, in billionths where it is a decimal.
+        found: i64,
+    },
+    /// A vector of a state is not as long as the plan and the layout say.
+    #[error("{vector} has {found} values or tensors, expected {expected}")]
+    Length {
+        /// Which vector.
+        vector: &'static str,
+        /// What the layout has.
+        expected: usize,
+        /// What was found.
+        found: usize,
+    },
+    /// The previous aggregate of a state is not finite, which no fold leaves behind.
+    #[error("value {position} of the previous aggregate is {found}")]
+    Aggregate {
+        /// Position in the flat vector.
+        position: usize,
+        /// The value.
+        found: f32,
+    },
+}
+
+/// Folds payloads, given in voter order with the tokens of each, into a state.
+///
+/// # Errors
+/// Where payload, plan or base state break a rule, so that no honest member could have folded.
+pub fn refold(
+    plan: &Plan,
+    layout: &Layout,
+    base: &Tensors,
+    updates: &[(u64, &[u8])],
+) -> Result<Refolded, ReferenceError> {
+    check_plan(plan)?;
+    check_base(plan, layout, base)?;
+    let mut decoded = Vec::with_capacity(updates.len());
+    for (position, (_, payload)) in updates.iter().enumerate() {
+        let values = decode(&plan.exchange, layout, payload);
+        decoded.push(values.map_err(|source| ReferenceError::Payload { position, source })?);
+    }
+    let tokens: Vec<u64> = updates.iter().map(|(tokens, _)| *tokens).collect();
+    let folded = match decoded.is_empty() {
+        true => None,
+        false => folded(plan, base, &decoded, &tokens),
+    };
+    Ok(folded.unwrap_or_else(|| Refolded {
+        tensors: base.clone(),
+        weights: vec![0; updates.len()],
+        aggregate: BlobHash::default(),
+        voided: !updates.is_empty(),
+    }))
+}
+
+/// The fold of a cut that is not empty; nothing where it is void.
+fn folded(plan: &Plan, base: &Tensors, updates: &[Vec<f32>], tokens: &[u64]) -> Option<Refolded> {
+    let exchange = &plan.exchange;
+    let (values, weights) = match exchange.rule {
+        AggregationRule::Mean => {
+            let share = u64::try_from(exchange.weight_cap.billionths()).ok()?;
+            let weights = aggregate::capped_weights(tokens, share);
+            (aggregate::mean(updates, &weights)?, weights)
+        }
+        AggregationRule::CenteredClip => {
+            let previous = (!base.aggregate.is_empty()).then_some(base.aggregate.as_slice());
+            let values = aggregate::centered_clip(updates, previous, exchange.clip_iterations);
+            (values, vec![1; updates.len()])
+        }
+    };
+    let (parameters, momentum) = outer::step(&plan.outer, base, &values)?;
+    let hash = root::content_hash(&values);
+    let aggregate = match exchange.rule {
+        AggregationRule::Mean => Vec::new(),
+        AggregationRule::CenteredClip => values,
+    };
+    Some(Refolded {
+        tensors: Tensors {
+            parameters,
+            momentum,
+            aggregate,
+        },
+        weights,
+        aggregate: hash,
+        voided: false,
+    })
+}
+
+fn check_plan(plan: &Plan) -> Result<(), ReferenceError> {
+    let billion = 1_000_000_000;
+    let settings = [
+        (
+            "exchange.clip_iterations",
+            i64::from(plan.exchange.clip_iterations),
+            1..=16,
+        ),
+        (
+            "exchange.weight_cap",
+            plan.exchange.weight_cap.billionths(),
+            1..=billion,
+        ),
+        ("outer.lr", plan.outer.lr.billionths(), 1..=10 * billion),
+        (
+            "outer.momentum",
+            plan.outer.momentum.billionths(),
+            0..=billion - 1000,
+        ),
+    ];
+    for (setting, found, allowed) in settings {
+        if !allowed.contains(&found) {
+            return Err(ReferenceError::Plan { setting, found });
+        }
+    }
+    Ok(())
+}
+
+fn check_base(plan: &Plan, layout: &Layout, base: &Tensors) -> Result<(), ReferenceError> {
+    let all = layout.parameters();
+    let momenta = match plan.outer.rule {
+        OuterRule::Nesterov => all,
+        OuterRule::Plain => 0,
+    };
+    let kept = match (plan.exchange.rule, base.aggregate.len()) {
+        (AggregationRule::Mean, _) | (AggregationRule::CenteredClip, 0) => 0,
+        (AggregationRule::CenteredClip, _) => all,
+    };
+    let lengths = [
+        ("parameters", all, base.parameters.len()),
+        ("momentum", momenta, base.momentum.len()),
+        ("aggregate", kept, base.aggregate.len()),
+    ];
+    for (vector, expected, found) in lengths {
+        if found != expected {
+            return Err(ReferenceError::Length {
+                vector,
+                expected,
+                found,
+            });
+        }
+    }
+    let mut values = base.aggregate.iter().copied().enumerate();
+    match values.find(|(_, value)| !value.is_finite()) {
+        Some((position, found)) => Err(ReferenceError::Aggregate { position, found }),
+        None => Ok(()),
+    }
+}
