@@ -4,10 +4,10 @@
 //! [`archipel_protocol::member::Member`] that the node drives. Nothing here reads a clock.
 
 pub mod checks;
+pub mod crypto;
 pub mod deviation;
 pub mod draws;
 pub mod fixed;
-pub mod crypto;
 pub mod network;
 pub mod reference;
 pub mod report;

@@ -39,6 +39,9 @@ impl Member {
                 let Some(work) = &mut self.work else { return };
                 let length = self.settings.view_us(work.simplex.nullified_views());
                 work.view_ends = Some(self.now.after(length));
+                work.repeat_at = work
+                    .repeats()
+                    .then(|| self.now.after(self.settings.delta_us));
                 self.progressed();
             }
             Effect::Final(_) => self.progressed(),

@@ -373,20 +373,28 @@ impl Member {
         }
     }
 
-    /// A member that talks of a round long over learns how far the others are, once a round.
+    /// A member that talks of a round long over learns how far the others are.
     pub(super) fn help_laggard(&mut self, member: MemberId) {
-        let Some(round) = self.round() else { return };
-        if self.told.insert(member, round) != Some(round) {
+        if self.round().is_some() && self.may_tell(member) {
             self.answer_tip(member);
         }
     }
 
     /// A member that talks of a round ahead knows a certificate this member lacks.
     pub(super) fn ask_leader(&mut self, member: MemberId) {
-        let Some(round) = self.round() else { return };
-        if self.told.insert(member, round) != Some(round) {
+        if self.round().is_some() && self.may_tell(member) {
             self.send(member, Message::Ask(Ask::Tip));
         }
+    }
+
+    /// True once a round for each member, and again when what was told may have been lost.
+    fn may_tell(&mut self, member: MemberId) -> bool {
+        let told = self.told.get(&member);
+        let fresh = told.is_none_or(|at| at.after(self.settings.resend_us) <= self.now);
+        if fresh {
+            self.told.insert(member, self.now);
+        }
+        fresh
     }
 
     /// Tells what is being waited for, for people.

@@ -73,6 +73,12 @@ impl Certifier {
             .and_then(|votes| votes.values().next_back())
     }
 
+    /// Members whose latest vote is for a root.
+    pub fn signers(&self, root: &Root) -> Vec<MemberId> {
+        let votes = self.latest().filter(|vote| vote.root == *root);
+        votes.map(|vote| vote.member).collect()
+    }
+
     /// A root other than `mine` that at least `least` members signed.
     pub fn rival(&self, mine: &Root, least: usize) -> Option<Root> {
         let mut counts: BTreeMap<Root, usize> = BTreeMap::new();

@@ -152,6 +152,7 @@ impl Member {
         };
         if vote.round < certifier.round {
             // Its state is certified here; whoever still says it may not know.
+            self.on_late_root(&vote);
             return self.help_laggard(vote.member);
         }
         if (vote.epoch, vote.round) != (certifier.epoch, certifier.round) {
@@ -165,10 +166,12 @@ impl Member {
         }
         self.memory.remember(Message::Root(vote.clone()));
         let (member, nonce) = (vote.member, vote.nonce);
+        let noted = vote.clone();
         let evidence = certifier.vote(vote);
         if let Some(evidence) = evidence {
             self.note_evidence(evidence);
         }
+        self.note_for_passing(&noted);
         self.check_nonce(&member, nonce);
         self.progressed();
     }
@@ -196,7 +199,7 @@ impl Member {
                 .as_ref()
                 .is_some_and(|(tip, _)| tip.round >= certificate.round);
             if !known {
-                self.broadcast(Message::State(certificate.clone()));
+                self.begin_passing(certificate.clone());
                 self.tip = Some((certificate, self.me));
             }
         }

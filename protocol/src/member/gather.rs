@@ -14,6 +14,9 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Each batch of holds of a round is gathered this many times as long as the one before.
+const HOLD_BATCH_GROWTH: u64 = 4;
+
 /// Why a header was refused. Each says what was expected and what came.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
@@ -126,7 +129,9 @@ impl Member {
             fold: FoldStage::Waiting,
             fold_attempt: 0,
             presents: BTreeMap::new(),
+            repeat_at: None,
             flush_holds_at: None,
+            hold_batch_us: self.settings.hold_batch_us,
             changes_since: None,
             phase: "train",
             voters,
@@ -326,8 +331,7 @@ impl Member {
                 work.collection.set_payload(&payload, Payload::Held);
                 let elapsed = self.now.since(work.started);
                 self.deadline.arrival(0, elapsed);
-                let wait = self.now.after(self.settings.hold_batch_us);
-                work.flush_holds_at.get_or_insert(wait);
+                work.gather_holds(&self.settings, self.now);
                 let held = work
                     .collection
                     .entries()
@@ -352,13 +356,21 @@ impl Member {
 
     /// Sends the batch of holds when its time has come, or when nothing more is waited for.
     pub(super) fn flush_holds(&mut self) {
+        let Some(work) = &self.work else { return };
+        if work.flush_holds_at.is_some_and(|at| at <= self.now) || work.has_all_active() {
+            self.send_holds();
+        }
+    }
+
+    /// Says which payloads are held here that were not said to be.
+    pub(super) fn send_holds(&mut self) {
         let may_sign = self.may_sign();
         let Some(work) = &mut self.work else { return };
-        let due = work.flush_holds_at.is_some_and(|at| at <= self.now) || work.has_all_active();
-        if !due || !may_sign || !work.collection.has_unannounced() {
+        if !may_sign || !work.collection.has_unannounced() {
             return;
         }
         work.flush_holds_at = None;
+        work.hold_batch_us = work.hold_batch_us.saturating_mul(HOLD_BATCH_GROWTH);
         let fresh = work.collection.take_unannounced();
         let (epoch, round) = (work.epoch, work.round);
         for batch in fresh.chunks(MAX_HOLDS) {

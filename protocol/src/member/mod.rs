@@ -21,6 +21,7 @@ mod gather;
 mod judge;
 mod logbook;
 mod motions;
+mod passing;
 mod proofs;
 mod propose;
 mod recall;
@@ -51,6 +52,7 @@ use catch_up::Sync;
 use certifier::Certifier;
 use durable::OwnLog;
 use motions::Motions;
+use passing::Passing;
 use proofs::Proofs;
 use recall::{Memory, Recall};
 use std::{
@@ -134,7 +136,9 @@ pub struct Member {
     training: Option<Training>,
     /// The round before, to date its late arrivals.
     previous: Option<(Round, Timestamp)>,
-    told: BTreeMap<MemberId, Round>,
+    /// The certificate of a state that may have to be passed on.
+    passing: Option<Passing>,
+    told: BTreeMap<MemberId, Timestamp>,
     resend_at: Timestamp,
     resends: u32,
 }
@@ -190,6 +194,7 @@ impl Member {
             logbook,
             training: None,
             previous: None,
+            passing: None,
             told: BTreeMap::new(),
             resend_at: now,
             resends: 0,
@@ -236,12 +241,15 @@ impl Member {
     /// When to call [`Self::handle`] with [`Input::Timeout`], and why.
     pub fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
         let resend = Some((self.resend_at, "resend"));
+        let pass = self.passing.as_ref().and_then(Passing::due);
+        let pass = pass.map(|at| (at, "pass on"));
         let work = self.work.as_ref().filter(|_| self.phase == Phase::Round);
         let round = work
             .into_iter()
             .flat_map(|work| work.timers(&self.settings));
         resend
             .into_iter()
+            .chain(pass)
             .chain(round)
             .filter(|(at, _)| *at > self.now)
             .min()

@@ -20,6 +20,9 @@ impl Member {
         if !mine || work.simplex.decided().is_some() || !self.may_sign() {
             return false;
         }
+        if work.repeat_at.is_some_and(|at| at > self.now) {
+            return false;
+        }
         let Some(justification) = work.simplex.justification(view) else {
             return false;
         };

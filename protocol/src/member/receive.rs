@@ -94,6 +94,9 @@ impl Member {
         if let Message::Header(signed) = message {
             self.on_late_header(signed);
         }
+        if let Message::Root(vote) = message {
+            self.on_late_root(vote);
+        }
         // The author alone is helped: whoever forwards its messages need not lag.
         let long_over = self.round().is_some_and(|mine| round.next() < mine);
         if author == from && (long_over || !matches!(message, Message::Root(_))) {

@@ -4,7 +4,7 @@
 //! less often while nothing moves.
 
 use super::{Member, Phase, collection::Payload};
-use crate::message::{Ask, Message, StateCertificate};
+use crate::message::{Ask, Message};
 
 /// The resend interval doubles this many times at the most.
 const MAX_DOUBLINGS: u32 = 4;
@@ -21,6 +21,7 @@ impl Member {
         if self.phase == Phase::Round {
             self.expire_view();
         }
+        self.pass_if_due();
         if self.resend_at <= self.now {
             let doublings = self.resends.min(MAX_DOUBLINGS);
             self.resends += 1;
@@ -95,6 +96,7 @@ impl Member {
         messages
             .into_iter()
             .for_each(|message| self.broadcast(message));
+        self.send_holds();
         self.resend_root();
         self.ask_for_missing_block();
         self.ask_for_final();
@@ -106,8 +108,8 @@ impl Member {
     /// Members that are not in this round yet may lack the certificate of the state it starts from.
     fn remind_of_base(&mut self) {
         let Some(work) = &self.work else { return };
-        let certificate: StateCertificate = work.certificate.clone();
-        if self.resends > 1 {
+        let certificate = work.certificate.clone();
+        if self.resends > 1 && self.is_somebody_behind(work) {
             self.broadcast(Message::State(certificate));
         }
     }

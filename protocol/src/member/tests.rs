@@ -4,6 +4,7 @@ mod headers;
 mod lies;
 mod limits;
 mod order;
+mod passing;
 mod recalls;
 
 use super::*;

@@ -145,13 +145,11 @@ impl Member {
     pub(super) fn keep_own(&mut self, signed: crate::message::SignedHeader) {
         let id = signed.header.id(&self.settings.run_id);
         let now = self.now;
-        let wait = now.after(self.settings.hold_batch_us);
         let Some(work) = &mut self.work else { return };
         if work.collection.entry(&id).is_some() {
             return;
         }
         work.collection.insert(id, signed, Payload::Held);
-        work.flush_holds_at.get_or_insert(wait);
         let elapsed = now.since(work.started);
         self.deadline.arrival(0, elapsed);
         self.progressed();

@@ -50,11 +50,15 @@ pub(super) struct Work {
     pub blocks: BTreeMap<Digest, Block>,
     pub view_ends: Option<Timestamp>,
     pub proposed: BTreeSet<View>,
+    /// Until when the present view's proposer waits for the block notarized below to be final.
+    pub repeat_at: Option<Timestamp>,
     pub final_block: Option<FinalBlock>,
     pub fold: FoldStage,
     pub fold_attempt: u32,
     pub presents: BTreeMap<MemberId, Present>,
     pub flush_holds_at: Option<Timestamp>,
+    /// How long the next batch of holds is gathered.
+    pub hold_batch_us: u64,
     /// When complete changes of membership were first known.
     pub changes_since: Option<Timestamp>,
     pub phase: &'static str,
@@ -84,11 +88,37 @@ impl Work {
             .map(|length| self.started.after(2 * length))
     }
 
+    /// A payload came from elsewhere: sets the time at which its hold is sent.
+    ///
+    /// A member's own payload waits for company, since its header says already that it is held.
+    /// Gathering ends 2Δ before the deadline, so that what others must not leave out is known to
+    /// them in time.
+    pub fn gather_holds(&mut self, settings: &Settings, now: Timestamp) {
+        let least = now.after(settings.hold_batch_us);
+        let last = self.deadline(settings).map(|at| {
+            let before = at.0.saturating_sub(2 * settings.delta_us);
+            Timestamp(before).max(least)
+        });
+        let wanted = now.after(self.hold_batch_us);
+        let at = last.map_or(wanted, |last| wanted.min(last));
+        self.flush_holds_at.get_or_insert(at);
+    }
+
     /// True where a payload of every active member is here, or proof that it announced two.
     pub fn has_all_active(&self) -> bool {
         self.active.iter().all(|member| {
             self.collection.holds_of(member) || self.collection.equivocation(member).is_some()
         })
+    }
+
+    /// True where this view follows on a notarization, so that its proposal can only repeat a block.
+    ///
+    /// Finalize votes for that block are under way, and within Δ they make the repetition
+    /// needless; so its proposer waits that long.
+    pub fn repeats(&self) -> bool {
+        let view = self.simplex.view();
+        let below = self.simplex.notarized_below(view);
+        below.is_some_and(|certificate| certificate.ballot.view.next() == view)
     }
 
     /// The moments at which something is due.
@@ -100,6 +130,7 @@ impl Work {
             timers.extend(self.deadline(settings).map(|at| (at, "deadline")));
             timers.extend(self.second_deadline().map(|at| (at, "second deadline")));
             timers.extend(self.view_ends.map(|at| (at, "view")));
+            timers.extend(self.repeat_at.map(|at| (at, "repeat")));
         }
         timers
     }
