@@ -1,0 +1,276 @@
+//! The plan's language model, trained by the engine that the node trains with.
+//!
+//! A round of a member is what `node::driver::training` makes of it: the same batch key, the same
+//! leaf at every segment end, the same hashes of the inner optimizer's state before and after.
+//! What an engine computes is a function of what is loaded into it, so there is one engine a
+//! worker thread, and a member's own state is loaded with every round: the bits are those of an
+//! engine a member, the memory is not. A crash within a round is a round begun again: the engine
+//! promises that resuming from a snapshot gives the same bits.
+
+use super::{
+    Course, Evaluation, Gradient, LanguageSettings, LearningError,
+    corpus::{Corpus, Source},
+    memory::Optimizer,
+    pool::{Pending, Pool, Wanted},
+};
+use archipel_protocol::{
+    charter::{Charter, Plan},
+    ids::{BlobHash, MemberId, RunId},
+    layout::Layout,
+    member::TrainTask,
+    random::derive_key,
+    state::{Tensors, tensor_hash},
+    work::{segment_leaf, tree_root},
+};
+use archipel_trainer::{
+    AdamWConfig, Control, Engine as _, EngineError, InnerPlan, LlamaEngine, ModelConfig,
+    NewEngineError, initial_params, layout,
+};
+use std::sync::Arc;
+
+/// The problem of one world.
+pub(super) struct Language {
+    plan: Plan,
+    run_id: RunId,
+    members: Vec<MemberId>,
+    model: ModelConfig,
+    layout: Layout,
+    corpus: Corpus,
+    evaluate_bytes: usize,
+    pool: Pool<Bench>,
+}
+
+/// What a worker thread works with.
+struct Bench {
+    model: ModelConfig,
+    engine: Option<LlamaEngine>,
+}
+
+/// Everything that a round's result depends on.
+struct Assignment {
+    task: TrainTask,
+    base: Arc<Tensors>,
+    plan: InnerPlan,
+    before: Optimizer,
+    source: Arc<Source>,
+}
+
+pub(super) type Training = Pending<Result<Course, LanguageError>>;
+pub(super) type Measuring = Vec<Pending<Result<f64, LanguageError>>>;
+
+/// Why an engine could not train or evaluate.
+#[derive(Debug, thiserror::Error)]
+pub enum LanguageError {
+    /// The engine could not be made.
+    #[error(transparent)]
+    New(#[from] NewEngineError),
+    /// The engine refused, or a number was not finite.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl Language {
+    pub fn new(
+        settings: &LanguageSettings,
+        charter: &Charter,
+        members: &[MemberId],
+        seed: u64,
+        threads: usize,
+    ) -> Result<Self, LearningError> {
+        let plan = charter.plan.clone();
+        let model = ModelConfig::from(&plan.model);
+        let layout = layout(&model)?;
+        check(settings)?;
+        let window = model.context as usize + 1;
+        let corpus = match &settings.data {
+            Some(folder) => Corpus::read(folder, window)?,
+            None => Corpus::synthetic(seed, window)?,
+        };
+        let bench = model.clone();
+        let pool = Pool::start(threads, move || Bench {
+            model: bench.clone(),
+            engine: None,
+        });
+        Ok(Self {
+            run_id: charter.run_id(),
+            members: members.to_vec(),
+            evaluate_bytes: settings.evaluate_bytes as usize,
+            pool: pool.map_err(LearningError::Threads)?,
+            plan,
+            model,
+            layout,
+            corpus,
+        })
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The first weights of the run, as every node computes them.
+    pub fn founding(&self) -> Vec<f32> {
+        let seed = derive_key("archipel/initial-parameters/v1", &[&self.run_id.0]);
+        initial_params(&self.model, seed).expect("the shape was checked when this was made")
+    }
+
+    pub fn begin(
+        &self,
+        member: u32,
+        task: &TrainTask,
+        base: &Arc<Tensors>,
+        before: Optimizer,
+    ) -> Training {
+        let source = member as usize % self.corpus.sources.len();
+        let assignment = Assignment {
+            task: *task,
+            base: base.clone(),
+            plan: self.inner_plan(member, task),
+            before,
+            source: self.corpus.sources[source].clone(),
+        };
+        self.pool.begin(move |bench, wanted| {
+            let engine = bench.engine();
+            let course = engine.and_then(|engine| Ok(assignment.train(engine, wanted)?));
+            course.transpose()
+        })
+    }
+
+    /// Begins measuring how well a state predicts what is held out, a source a job.
+    pub fn measure(&self, state: &Arc<Tensors>) -> Measuring {
+        let (context, bytes) = (self.model.context as usize, self.evaluate_bytes);
+        let measure = |source: &Arc<Source>| {
+            let (source, state) = (source.clone(), state.clone());
+            self.pool.begin(move |bench, _| {
+                let windows = windows(&source.held_out, context, bytes);
+                let measured = bench.engine().and_then(|engine| {
+                    engine.load(&state.parameters)?;
+                    Ok(engine.evaluate(&windows)?.bits_per_byte)
+                });
+                Some(measured)
+            })
+        };
+        self.corpus.sources.iter().map(measure).collect()
+    }
+
+    /// Waits for a measure.
+    pub fn measured(measuring: Measuring) -> Result<Evaluation, LanguageError> {
+        let waits = measuring.into_iter().map(Pending::wait);
+        let sources = waits.collect::<Result<Vec<f64>, _>>()?;
+        let value = sources.iter().sum::<f64>() / sources.len() as f64;
+        Ok(Evaluation { value, sources })
+    }
+
+    pub fn sources(&self) -> Vec<&str> {
+        let sources = self.corpus.sources.iter();
+        sources.map(|source| source.name.as_str()).collect()
+    }
+
+    /// Text, and for each worker parameters, gradient and moments.
+    pub fn bytes(&self) -> u64 {
+        let engines = self.pool.threads() as u64 * 16 * self.layout.parameters() as u64;
+        self.corpus.bytes() + engines
+    }
+
+    fn inner_plan(&self, member: u32, task: &TrainTask) -> InnerPlan {
+        let inner = &self.plan.inner;
+        let round = task.round.0.to_be_bytes();
+        let me = &self.members[member as usize];
+        InnerPlan {
+            from_step: 0,
+            to_step: task.steps,
+            segment_steps: inner.segment_steps,
+            batch_sequences: inner.batch_sequences,
+            micro_batch: inner.micro_batch,
+            schedule_offset: task.schedule,
+            optimizer: AdamWConfig::from(inner),
+            batch_key: derive_key("archipel/batch-key/v1", &[&self.run_id.0, &round, &me.0]),
+        }
+    }
+}
+
+impl Bench {
+    fn engine(&mut self) -> Result<&mut LlamaEngine, LanguageError> {
+        if self.engine.is_none() {
+            self.engine = Some(LlamaEngine::new(&self.model, 1)?);
+        }
+        Ok(self.engine.as_mut().expect("made if there was none"))
+    }
+}
+
+impl Assignment {
+    /// Runs the inner steps; none once nobody waits for them.
+    fn train(
+        &self,
+        engine: &mut LlamaEngine,
+        wanted: &Wanted,
+    ) -> Result<Option<Course>, EngineError> {
+        let base = &self.base.parameters;
+        engine.load(base)?;
+        engine.load_optimizer(&self.before.bytes)?;
+        let (mut step, mut loss_sum, mut leaves) = (0, 0.0f64, Vec::new());
+        let mut after = Optimizer {
+            hash: BlobHash::default(),
+            bytes: Arc::default(),
+        };
+        engine.train(&self.plan, &self.source.training, &mut |progress| {
+            step = progress.step;
+            loss_sum += f64::from(progress.loss);
+            if progress.segment_end {
+                let bytes = (progress.optimizer_state)();
+                after.hash = BlobHash(*blake3::hash(&bytes).as_bytes());
+                after.bytes = Arc::new(bytes);
+                let parameters = tensor_hash(progress.params);
+                leaves.push(segment_leaf(step, &parameters, &after.hash));
+            }
+            match wanted.still() {
+                true => Control::Continue,
+                false => Control::Stop,
+            }
+        })?;
+        if step != self.task.steps {
+            return Ok(None);
+        }
+        let mut delta = vec![0.0; base.len()];
+        engine.params(&mut delta)?;
+        for (end, start) in delta.iter_mut().zip(base) {
+            *end = start - *end;
+        }
+        let tokens = self.task.steps
+            * u64::from(self.plan.batch_sequences)
+            * u64::from(engine.config().context);
+        let mean_loss = loss_sum / self.task.steps.max(1) as f64;
+        let gradient = Gradient {
+            delta,
+            loss_micro: (mean_loss * 1e6).round() as i64,
+            tokens,
+            flop: engine.config().training_flop(tokens),
+            work_root: tree_root(&leaves),
+            optimizer: (self.before.hash, after.hash),
+        };
+        Ok(Some(Course { gradient, after }))
+    }
+}
+
+/// Windows spread evenly over what is held out, about `bytes` bytes in all.
+fn windows(held_out: &[u8], context: usize, bytes: usize) -> Vec<&[u8]> {
+    let last = held_out.len().saturating_sub(1);
+    let starts: Vec<usize> = (0..last).step_by(context).collect();
+    let count = bytes.div_ceil(context).min(starts.len());
+    let start = |index: usize| starts[index * starts.len() / count];
+    (0..count)
+        .map(start)
+        .map(|start| &held_out[start..(start + context + 1).min(held_out.len())])
+        .collect()
+}
+
+fn check(settings: &LanguageSettings) -> Result<(), LearningError> {
+    let found = settings.evaluate_bytes;
+    match (16..=65_536).contains(&found) {
+        true => Ok(()),
+        false => Err(LearningError::Setting {
+            field: "evaluate_bytes",
+            expected: "16 to 65536",
+            found: f64::from(found),
+        }),
+    }
+}
