@@ -1,8 +1,30 @@
 //! Scenarios: what is played, read from a TOML file.
+//!
+//! [`load`] and [`parse`] turn the text into a [`Scenario`] with every default filled in, or into
+//! a [`ScenarioError`] that names the line and what was meant. `docs/scenarios.md` teaches the
+//! format.
 
+mod behaviours;
+mod error;
+mod faults;
+mod file;
+mod groups;
 mod model;
+mod nearest;
+mod network;
+mod plan;
+mod reading;
+mod regions;
+mod resolved;
+mod sections;
+mod timing;
+mod units;
 
+pub use behaviours::{BEHAVIOURS, Behaviour};
+pub use error::{Problem, ScenarioError};
+pub use file::{SCHEMA, load, parse};
 pub use model::{
     BandwidthModel, CheckSpec, Compute, Crypto, Duration, Expect, FaultDetail, FaultSpec, Heal,
     LearningSpec, Limits, LossBand, MemberSpec, Mode, NetworkSpec, Scenario, Stop, Sweep,
 };
+pub use sections::INVARIANTS;

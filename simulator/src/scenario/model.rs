@@ -219,6 +219,11 @@ pub enum FaultDetail {
         /// Down.
         down_us: u64,
     },
+    /// So many of the targets of each federation, drawn, stay; the others leave.
+    LeaveAllBut {
+        /// Who stays.
+        keep: u32,
+    },
     /// One after the other is restarted with another version.
     RollingUpgrade {
         /// Between two members.

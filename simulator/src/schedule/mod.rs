@@ -3,6 +3,12 @@
 //! A seed is expanded once into a schedule; the schedule is what is run, written down, replayed
 //! and shrunk. A window can be dropped or shortened without moving any other one.
 
+pub(crate) mod expand;
+mod file;
+
+pub use expand::expand;
+pub use file::{ScheduleError, from_text, to_text};
+
 use serde::{Deserialize, Serialize};
 
 /// The faults of a run, in the order of the scenario.
