@@ -8,6 +8,7 @@ pub mod crypto;
 pub mod deviation;
 pub mod draws;
 pub mod fixed;
+pub mod invariants;
 pub mod learning;
 pub mod network;
 pub mod reference;
