@@ -12,6 +12,11 @@ use archipel_protocol::{
     state::Manifest,
 };
 
+/// The most voters of an epoch.
+const MAX_VOTERS: usize = 64;
+/// The most seats, past ones included.
+const MAX_SEATS: usize = 256;
+
 /// What a state says beside its tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -53,6 +58,12 @@ pub enum StandingError {
         member: MemberId,
         /// What the member is; nothing where it has no seat.
         found: Option<Status>,
+    },
+    /// Nobody would vote, or more than can.
+    #[error("the changes of the block leave {found} voters, allowed are 1 to {MAX_VOTERS}")]
+    Voters {
+        /// Voters after the block.
+        found: usize,
     },
     /// The cut holds a member that does not vote, or holds one twice, or out of order.
     #[error("{member} may not come at position {index} of the cut")]
@@ -105,6 +116,11 @@ impl Standing {
         let mut next = self.clone();
         for (index, change) in block.changes.iter().enumerate() {
             next.apply(index, change)?;
+        }
+        let voting = |seat: &&Seat| seat.status == Status::Voting;
+        let found = next.seats.iter().filter(voting).count();
+        if !(1..=MAX_VOTERS).contains(&found) {
+            return Err(StandingError::Voters { found });
         }
         next.round = Round(self.round.0 + 1);
         next.schedule = self.schedule.saturating_add(steps);
@@ -195,7 +211,7 @@ impl Standing {
         let name_taken = self.seats.iter().any(|seat| seat.name == name);
         match found {
             Some(Status::Voting) => return Err(refused),
-            None if name_taken || self.seats.len() >= 256 => return Err(refused),
+            None if name_taken || self.seats.len() >= MAX_SEATS => return Err(refused),
             None => self.seats.push(Seat {
                 id,
                 name: name.to_owned(),

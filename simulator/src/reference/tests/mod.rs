@@ -1,7 +1,9 @@
 //! The second opinion against the first: equal bits where a fold is right, and only there.
 
 mod folds;
+mod logs;
 mod payloads;
+mod roots;
 
 use archipel_protocol::{
     charter::{

@@ -1,0 +1,177 @@
+//! Whole runs, folded, rooted and read a second time from what members left on their disks.
+
+use archipel_protocol::{
+    charter::{
+        FaultModel, Plan,
+        plan::{AggregationRule, CodecKind, OuterRule},
+    },
+    fold::fold,
+    ids::{BlobHash, Root},
+    member::{Durable, Request},
+    message::{Block, FinalBlock},
+    record::Log,
+    state::Manifest,
+};
+use archipel_simulator::{
+    network::LinkModel,
+    reference::{Commit, Content, LogReader, Refolded, Standing, memory_digest, refold},
+    site::Site,
+    toy,
+    world::World,
+};
+use std::collections::BTreeMap;
+
+const SECOND: u64 = 1_000_000;
+const ROUNDS: u64 = 12;
+
+/// A run in which one member crashes and returns, and one leaves.
+fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> World {
+    let mut plan = toy::plan(ROUNDS);
+    (plan.exchange.codec, plan.exchange.rule) = (codec, rule);
+    (plan.exchange.chunk, plan.exchange.keep) = (256, 20);
+    plan.outer.rule = outer;
+    if outer == OuterRule::Nesterov {
+        plan.outer.momentum = "0.5".parse().expect("a decimal");
+    }
+    let charter = toy::charter(seed, 5, FaultModel::Byzantine, plan);
+    let mut world = World::new(seed, charter, 5, LinkModel::LOSSLESS);
+    (0..5).for_each(|site| world.start(site));
+    let reached = |world: &mut World, round: u64| {
+        // Whoever left need not come along.
+        let behind = |site: &Site| {
+            let at = site.machine.as_ref().and_then(|machine| machine.round());
+            at.is_some_and(|at| at.0 < round)
+        };
+        let all = |world: &World| !world.sites[..4].iter().any(behind);
+        assert!(world.run_until(600 * SECOND, all), "round {round}");
+    };
+    reached(&mut world, 2);
+    world.crash(3);
+    reached(&mut world, 4);
+    world.start(3);
+    world.request(4, Request::Leave);
+    reached(&mut world, ROUNDS);
+    world
+}
+
+/// Every final block that a member made durable, by round.
+fn final_blocks(site: &Site) -> Vec<Block> {
+    let blocks = site.disk.wal.iter().filter_map(|durable| match durable {
+        Durable::Final(FinalBlock { block, .. }) => Some((block.round, block.clone())),
+        _ => None,
+    });
+    blocks.collect::<BTreeMap<_, _>>().into_values().collect()
+}
+
+/// All payloads that any site holds.
+fn payloads(world: &World) -> BTreeMap<BlobHash, &[u8]> {
+    let of_sites = world.sites.iter().flat_map(|site| &site.disk.payloads);
+    of_sites
+        .map(|(hash, bytes)| (*hash, bytes.as_slice()))
+        .collect()
+}
+
+/// What each round must lead to: its fold and the root of the next state.
+fn expected(world: &World, plan: &Plan) -> BTreeMap<u64, (Refolded, Root)> {
+    let (layout, run_id) = (toy::layout(), world.charter.run_id());
+    let members = archipel_protocol::ledger::Membership::founding(&world.charter);
+    let mut tensors = toy::founding(plan);
+    let start = Manifest::founding(&layout, &tensors, &members);
+    let mut standing = Standing::of_manifest(&start);
+    let payloads = payloads(world);
+    let mut expected = BTreeMap::new();
+    for block in final_blocks(&world.sites[0]) {
+        let updates: Vec<(u64, &[u8])> = block
+            .cut
+            .iter()
+            .map(|signed| (signed.header.tokens, payloads[&signed.header.payload]))
+            .collect();
+        let folded = refold(plan, &layout, &tensors, &updates).expect("the cut is valid");
+        standing = standing
+            .after(&block, plan.inner.steps)
+            .expect("the block follows");
+        tensors = folded.tensors.clone();
+        let root = standing.root(&run_id, &layout, &tensors);
+        let root = root.expect("the vectors fit the layout");
+        expected.insert(block.round.0, (folded, root));
+    }
+    expected
+}
+
+/// The commits in a member's main log, the whole of both logs having been read.
+fn commits(world: &World, site: &Site) -> Vec<(u64, Box<Commit>)> {
+    let run_id = world.charter.run_id();
+    let (mut main, mut side) = (
+        LogReader::new(run_id, site.id, Log::Main),
+        LogReader::new(run_id, site.id, Log::Side),
+    );
+    for record in &site.disk.side {
+        side.append(record).expect("a whole side log");
+    }
+    let mut commits = Vec::new();
+    for bytes in &site.disk.main {
+        let record = main.append_beside(&side, bytes).expect("a whole main log");
+        if let Content::Commit(commit) = record.content {
+            commits.push((record.round.0, commit));
+        }
+    }
+    assert!(main.size().is_multiple_of(4));
+    commits
+}
+
+#[test]
+fn members_fold_certify_and_record_what_the_specification_says() {
+    let plans = [
+        (CodecKind::F32, AggregationRule::Mean, OuterRule::Nesterov),
+        (
+            CodecKind::Int8,
+            AggregationRule::CenteredClip,
+            OuterRule::Plain,
+        ),
+        (
+            CodecKind::TopK2Bit,
+            AggregationRule::CenteredClip,
+            OuterRule::Nesterov,
+        ),
+    ];
+    for (seed, (codec, rule, outer)) in plans.into_iter().enumerate() {
+        let world = run(seed as u64, codec, rule, outer);
+        let expected = expected(&world, &world.charter.plan);
+        assert_eq!(expected.len() as u64, ROUNDS);
+        let (layout, mut compared) = (toy::layout(), 0);
+        for site in &world.sites {
+            for (round, commit) in commits(&world, site) {
+                let (folded, root) = &expected[&round];
+                assert_eq!(commit.root, *root, "{codec:?}, round {round}");
+                assert_eq!(
+                    folded.check_record(&commit.weights, commit.aggregate),
+                    Ok(())
+                );
+                let momentum = memory_digest(&layout, &folded.tensors.momentum);
+                let memory = memory_digest(&layout, &folded.tensors.aggregate);
+                assert_eq!((Ok(commit.outer), Ok(commit.memory)), (momentum, memory));
+                let state = site.state(root).expect("the state it committed to");
+                assert_eq!(folded.check_tensors(state), Ok(()));
+                compared += 1;
+            }
+        }
+        assert!(compared > 40, "{codec:?}: only {compared} commits");
+    }
+}
+
+#[test]
+fn a_member_that_folds_one_bit_otherwise_is_noticed() {
+    let plan = toy::plan(1);
+    let (layout, tensors) = (toy::layout(), toy::founding(&plan));
+    let delta = vec![0.25; toy::PARAMETERS];
+    let encoded = archipel_protocol::codec::encode(plan.codec(), &layout, &delta);
+    let payload = encoded.expect("finite values").payload;
+    let update = archipel_protocol::codec::decode(plan.codec(), &payload, &layout, &plan.limits());
+    let update = update.expect("a valid payload");
+    let right = refold(&plan, &layout, &tensors, &[(1, &payload)]).expect("a valid cut");
+    let mut folding = fold(&plan, &layout, &tensors, &[(1, &update)]);
+    assert_eq!(right.check_tensors(&folding.tensors), Ok(()));
+    let bits = folding.tensors.parameters[7].to_bits() ^ 1;
+    folding.tensors.parameters[7] = f32::from_bits(bits);
+    assert!(right.check_tensors(&folding.tensors).is_err());
+}
