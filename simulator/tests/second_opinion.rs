@@ -8,7 +8,7 @@ use archipel_protocol::{
     fold::fold,
     ids::{BlobHash, Root},
     member::{Durable, Request},
-    message::{Block, FinalBlock},
+    message::Block,
     record::Log,
     state::Manifest,
 };
@@ -38,9 +38,9 @@ fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> 
     (0..5).for_each(|site| world.start(site));
     let reached = |world: &mut World, round: u64| {
         // Whoever left need not come along.
-        let behind = |site: &Site| {
-            let at = site.machine.as_ref().and_then(|machine| machine.round());
-            at.is_some_and(|at| at.0 < round)
+        let behind = |site: &Site| match &site.machine {
+            Some(machine) => machine.round().is_none_or(|at| at.0 < round),
+            None => false,
         };
         let all = |world: &World| !world.sites[..4].iter().any(behind);
         assert!(world.run_until(600 * SECOND, all), "round {round}");
@@ -54,13 +54,18 @@ fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> 
     world
 }
 
-/// Every final block that a member made durable, by round.
-fn final_blocks(site: &Site) -> Vec<Block> {
-    let blocks = site.disk.wal.iter().filter_map(|durable| match durable {
-        Durable::Final(FinalBlock { block, .. }) => Some((block.round, block.clone())),
+/// The final blocks by the log of the first member, which is there all the time.
+fn final_blocks(world: &World) -> Vec<Block> {
+    let run_id = world.charter.run_id();
+    let entries = world.sites.iter().flat_map(|site| &site.disk.wal);
+    let blocks = entries.filter_map(|durable| match durable {
+        Durable::Block(block) => Some((block.digest(&run_id), block)),
         _ => None,
     });
-    blocks.collect::<BTreeMap<_, _>>().into_values().collect()
+    let blocks: BTreeMap<_, _> = blocks.collect();
+    let commits = commits(world, &world.sites[0]);
+    let block = |commit: &Commit| blocks[&commit.block].clone();
+    commits.iter().map(|(_, commit)| block(commit)).collect()
 }
 
 /// All payloads that any site holds.
@@ -80,7 +85,7 @@ fn expected(world: &World, plan: &Plan) -> BTreeMap<u64, (Refolded, Root)> {
     let mut standing = Standing::of_manifest(&start);
     let payloads = payloads(world);
     let mut expected = BTreeMap::new();
-    for block in final_blocks(&world.sites[0]) {
+    for block in final_blocks(world) {
         let updates: Vec<(u64, &[u8])> = block
             .cut
             .iter()
