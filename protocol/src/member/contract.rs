@@ -222,7 +222,7 @@ pub struct Folded {
     pub attempt: u32,
     /// The next state.
     pub manifest: Manifest,
-    /// Weight of each update, parts of 2^32, in member order.
+    /// The weight of every update, in member order; 0 where nothing was folded.
     pub weights: Vec<u64>,
     /// Hash of the aggregate.
     pub aggregate: BlobHash,

@@ -102,7 +102,7 @@ pub struct CommitBody {
     pub headers: Vec<Digest>,
     /// What finalized the block.
     pub finalization: Certificate,
-    /// Weights in parts of 2^32, in member order.
+    /// The weight of every update, in member order; 0 where nothing was folded.
     pub weights: Vec<u64>,
     /// Hash of the aggregate.
     pub aggregate: BlobHash,

@@ -256,6 +256,9 @@ fn fields_are_found_where_they_were_written() {
     assert_eq!(contents.next(), Some(Content::Commit(Box::new(commit))));
 }
 
+/// A change to a log at a place.
+type Edit = fn(&mut Vec<Vec<u8>>, usize);
+
 #[test]
 fn whatever_is_altered_in_a_log_breaks_it() {
     let logs = logs(3);
@@ -267,7 +270,7 @@ fn whatever_is_altered_in_a_log_breaks_it() {
                 let refused = read(log, &altered[..at + 2]);
                 assert!(refused.is_err(), "{log:?}, record {at}, bit {bit}");
             }
-            let edits: [fn(&mut Vec<Vec<u8>>, usize); 5] = [
+            let edits: [Edit; 5] = [
                 |records, at| drop(records.remove(at)),
                 |records, at| records.swap(at, at + 1),
                 |records, at| records.insert(at, records[at].clone()),
@@ -331,7 +334,7 @@ fn each_break_has_its_own_error() {
     };
     assert_eq!(changed(136, 9), field);
     let misplaced = LogError::Kind { index: 0, found: 1 };
-    assert_eq!(refusal(Log::Side, &[first.clone()]), misplaced);
+    assert_eq!(refusal(Log::Side, &logs.main[..1]), misplaced);
     let misplaced = LogError::Kind {
         index: 0,
         found: 16,
