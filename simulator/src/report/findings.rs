@@ -1,6 +1,6 @@
 //! What a run left to tell: the content of `report.json`, and all that the HTML report draws from.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// Everything a report says. Times are virtual microseconds.
@@ -83,6 +83,7 @@ pub struct MemberFindings {
     /// Whether spans were left out at the end.
     pub spans_cut: bool,
     /// Share of its time up that it computed.
+    #[serde(deserialize_with = "number_or_none")]
     pub utilisation: f64,
     /// Bytes sent in the run by message kind (`payload` and `state` are bulk).
     pub bytes: BTreeMap<String, u64>,
@@ -156,6 +157,7 @@ pub struct LossPoint {
     /// Bytes sent up to it by all members.
     pub bytes: u64,
     /// Distance to the optimum, or bits a byte.
+    #[serde(deserialize_with = "number_or_none")]
     pub loss: f64,
 }
 
@@ -188,9 +190,16 @@ pub struct UtilisationPoint {
     /// Rate of a member, bytes a second.
     pub bandwidth: u64,
     /// Measured share of time computing.
+    #[serde(deserialize_with = "number_or_none")]
     pub measured: f64,
     /// The same from the formula compute / (compute + exchange).
+    #[serde(deserialize_with = "number_or_none")]
     pub analytic: f64,
     /// Why they differ, in words, where they do by more than 5 %.
     pub why: String,
+}
+
+/// A number; JSON has none for NaN and infinities, which are written as `null` and read as NaN.
+fn number_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
 }
