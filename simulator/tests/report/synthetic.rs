@@ -120,7 +120,7 @@ pub fn huge() -> Findings {
         to_us: n * end / 1000 + 3_000_000,
         targets: vec![(n % 64) as u32],
         effect: format!("{} misses", n % 3),
-        recovery_rounds: (n % 50 != 0).then_some(n % 5),
+        recovery_rounds: (!n.is_multiple_of(50)).then_some(n % 5),
     };
     findings.faults = (0..1000).map(window).collect();
     findings.utilisation = sweep();
