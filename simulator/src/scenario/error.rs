@@ -110,7 +110,10 @@ pub enum Problem {
         found: String,
     },
     /// A name that is not among those there are.
-    #[error("{key}: no {what} is called {found:?}{}: there are {}", did_you_mean(.meant), .known.join(", "))]
+    #[error(
+        "{key}: no {what} is called {found:?}{}: there are {}",
+        did_you_mean(.meant), .known.join(", ")
+    )]
     Name {
         /// The key.
         key: String,
@@ -143,7 +146,8 @@ pub enum Problem {
     },
     /// Nothing ends the run.
     #[error(
-        "nothing ends this run: add [stop] with rounds = 200, sim_time = \"6h\" or wall_time = \"10m\""
+        "nothing ends this run: add [stop] with rounds = 200, sim_time = \"6h\" or wall_time \
+         = \"10m\""
     )]
     NoStop,
     /// Nobody takes part.
@@ -162,7 +166,8 @@ pub enum Problem {
     },
     /// The latency table needs to know where a group is.
     #[error(
-        "group {group:?} has no region, but network.latency goes by region: add region = \"{example}\""
+        "group {group:?} has no region, but network.latency goes by region: add region = \
+         \"{example}\""
     )]
     NoRegion {
         /// The group.
@@ -223,7 +228,8 @@ pub enum Problem {
     },
     /// The heal comes before a fault.
     #[error(
-        "heal.at: fault {fault:?} (line {fault_line}) begins only then or later: heal later, or begin it earlier"
+        "heal.at: fault {fault:?} (line {fault_line}) begins only then or later: heal later, \
+         or begin it earlier"
     )]
     HealTooEarly {
         /// The fault.

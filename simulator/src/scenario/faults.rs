@@ -57,7 +57,9 @@ pub(super) const KINDS: [Kind; 38] = {
         kind("latency", May, &["targets", "sides", "direction", "add"]),
         kind("jitter-burst", May, &["targets", "sides", "direction", "up_to"]),
         kind("loss", May, &["targets", "sides", "direction", "probability"]),
-        kind("burst-loss", May, &["targets", "sides", "direction", "enter", "leave", "probability"]),
+        kind("burst-loss", May, &[
+            "targets", "sides", "direction", "enter", "leave", "probability",
+        ]),
         kind("duplicate", May, &["targets", "sides", "direction", "probability"]),
         kind("reorder", May, &["targets", "sides", "direction", "probability", "by"]),
         kind("corrupt", May, &["targets", "sides", "direction", "probability"]),

@@ -164,7 +164,7 @@ fn scenario(source: &Source<'_>, root: &Table<'_>, text: &str) -> Read<Scenario>
 }
 
 /// What stands after `# Claim:`, with the comment lines that follow it.
-fn claim(text: &str) -> Option<String> {
+pub(super) fn claim(text: &str) -> Option<String> {
     let mut lines = text.lines().map(str::trim);
     let first = lines.find_map(|line| line.strip_prefix("# Claim:"))?;
     let more = lines.map_while(|line| line.strip_prefix("# "));

@@ -12,6 +12,7 @@ mod groups;
 mod model;
 mod nearest;
 mod network;
+mod packs;
 mod plan;
 mod reading;
 mod regions;
@@ -27,4 +28,5 @@ pub use model::{
     BandwidthModel, CheckSpec, Compute, Crypto, Duration, Expect, FaultDetail, FaultSpec, Heal,
     LearningSpec, Limits, LossBand, MemberSpec, Mode, NetworkSpec, Scenario, Stop, Sweep,
 };
+pub use packs::{Pack, pack_named, packs};
 pub use sections::INVARIANTS;

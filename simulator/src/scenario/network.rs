@@ -6,7 +6,6 @@ use super::{
     groups::Members,
     reading::{Field, Read, Table},
     regions::{HALF_P90_P50_US, LatencyTable, TABLES},
-    units,
 };
 use archipel_protocol::charter::Plan;
 
@@ -122,8 +121,8 @@ fn latency(field: &Field<'_>, members: &Members) -> Read<Vec<Vec<u64>>> {
     if field.is_table() {
         return matrix(&field.table()?, members);
     }
-    let text = field.text(units::TIME)?;
-    let Some(name) = text.strip_prefix("table:") else {
+    let name = field.as_text().and_then(|text| text.strip_prefix("table:"));
+    let Some(name) = name else {
         let one_way = field.time_us()?;
         return Ok(vec![
             vec![one_way; members.specs.len()];

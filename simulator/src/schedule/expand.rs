@@ -34,6 +34,19 @@ pub(crate) fn expected_windows(scenario: &Scenario, fault: &FaultSpec) -> Option
     Some(each.saturating_mul(fault.targets.len() as u64))
 }
 
+/// Every two different members of one federation that a link joins, each once, in order.
+pub(crate) fn pairs(links: &Links, size: u32, federation: u32) -> Vec<(u32, u32)> {
+    let near = |at: &&u32| **at / size == federation;
+    let mut pairs = Vec::new();
+    for from in links.from.iter().filter(near) {
+        let to = links.to.iter().filter(near).filter(|to| *to != from);
+        pairs.extend(to.map(|to| (*from.min(to), *from.max(to))));
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
 /// A fault whose draws are made.
 struct Draw<'a> {
     scenario: &'a Scenario,
@@ -120,14 +133,7 @@ impl<'a> Draw<'a> {
         let size = self.scenario.members.len() as u32;
         let mut windows = Vec::new();
         for federation in 0..self.scenario.federations {
-            let near = |at: &&u32| **at / size == federation;
-            let mut pairs = Vec::new();
-            for from in links.from.iter().filter(near) {
-                let to = links.to.iter().filter(near).filter(|to| *to != from);
-                pairs.extend(to.map(|to| (*from.min(to), *from.max(to))));
-            }
-            pairs.sort_unstable();
-            pairs.dedup();
+            let mut pairs = pairs(links, size, federation);
             let mut restored: Vec<usize> = (0..pairs.len()).collect();
             shuffle(&mut pairs, &mut self.stream(federation, "cut"));
             shuffle(&mut restored, &mut self.stream(federation, "restore"));

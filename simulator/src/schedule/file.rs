@@ -3,7 +3,8 @@
 //! ```toml
 //! schema = "archipel-schedule/1"
 //! windows = [
-//!   { fault = "cut", at = { round = [50, 0] }, for_us = 900000000, effect = { down = { member = 3 } } },
+//!   { fault = "x", at = { at = 90000000 }, for_us = 500000, effect = { down = { member = 3 } } },
+//!   { fault = "y", at = { round = [50, 0] }, effect = { pause = { member = 1 } } },
 //! ]
 //! ```
 

@@ -7,7 +7,7 @@ use crate::{
         error::Problem,
         reading::{Field, Read},
     },
-    schedule::{Effect, Links},
+    schedule::{Effect, Links, expand},
 };
 use std::collections::BTreeSet;
 
@@ -96,7 +96,8 @@ impl Reader<'_, '_> {
                 return field.contradicts("swizzle takes two sides: name two, or targets");
             }
         };
-        let pairs = (links.from.len() * links.to.len()).max(1) as u64;
+        let size = self.members.specs.len() as u32;
+        let pairs = expand::pairs(&links, size, 0).len().max(1) as u64;
         let lasts = self.for_us.unwrap_or_default();
         let every_us = match self.table.field("every") {
             // A third of the time for cutting, a third for restoring.
@@ -106,7 +107,7 @@ impl Reader<'_, '_> {
         if every_us == 0 || every_us.saturating_mul(2 * pairs) > lasts {
             let key = "fault.for".to_owned();
             let why = format!(
-                "cutting up to {pairs} links one by one and restoring them takes longer: \
+                "cutting {pairs} links one by one and restoring them takes longer: \
                  lengthen `for`, or shorten `every`"
             );
             return self.table.refuse(Problem::Contradiction { key, why });
