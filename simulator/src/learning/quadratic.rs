@@ -59,7 +59,7 @@ impl Quadratic {
         let target = |member: usize| -> Vec<f32> {
             let apart = normals(seed, "target", member as u64, parameters);
             let both = centre.iter().zip(apart);
-            both.map(|(centre, apart)| (centre + settings.spread * apart) as f32)
+            both.map(|(centre, apart)| (centre + settings.heterogeneity * apart) as f32)
                 .collect()
         };
         let mut quadratic = Self {
@@ -244,7 +244,12 @@ fn check(settings: &QuadraticSettings, members: usize) -> Result<(), LearningErr
             "above 0, at most 1",
         ),
         ("condition", settings.condition, 1.0..=1e6, "1 to 1000000"),
-        ("spread", settings.spread, 0.0..=1e3, "0 to 1000"),
+        (
+            "heterogeneity",
+            settings.heterogeneity,
+            0.0..=1e3,
+            "0 to 1000",
+        ),
         ("noise", settings.noise, 0.0..=1e3, "0 to 1000"),
     ];
     for (field, found, range, expected) in rules {

@@ -1,11 +1,10 @@
 //! What a scenario says about training, in plain data.
 
-use serde::{Deserialize, Serialize};
+use crate::scenario::{LearningSpec, Mode};
 use std::path::PathBuf;
 
 /// What the members of a world learn.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Problem {
     /// `mode = "protocol"`: a quadratic whose optimum is known.
     Quadratic(QuadraticSettings),
@@ -13,12 +12,29 @@ pub enum Problem {
     Language(LanguageSettings),
 }
 
+impl Problem {
+    /// The problem that a scenario describes.
+    pub fn of(mode: Mode, spec: &LearningSpec) -> Self {
+        match mode {
+            Mode::Protocol => Self::Quadratic(QuadraticSettings {
+                parameters: spec.parameters,
+                heterogeneity: spec.heterogeneity,
+                noise: spec.noise,
+                ..QuadraticSettings::default()
+            }),
+            Mode::Train => Self::Language(LanguageSettings {
+                data: spec.data.clone(),
+                ..LanguageSettings::default()
+            }),
+        }
+    }
+}
+
 /// A quadratic whose optimum is known.
 ///
 /// Member i descends `½ Σⱼ cⱼ (θⱼ − tᵢⱼ)²`: the curvatures c are everybody's, the target tᵢ is its
 /// own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QuadraticSettings {
     /// Parameters: 2 to 2²⁴.
     pub parameters: u32,
@@ -28,7 +44,7 @@ pub struct QuadraticSettings {
     pub condition: f64,
     /// How far targets lie apart, as a standard deviation in every parameter: 0 to 10³. With 0 all
     /// members pull to one point.
-    pub spread: f64,
+    pub heterogeneity: f64,
     /// Standard deviation, in every parameter, of what is added to a pseudo-gradient: 0 to 10³.
     pub noise: f64,
 }
@@ -39,15 +55,14 @@ impl Default for QuadraticSettings {
             parameters: 64,
             learning_rate: 0.05,
             condition: 1.0,
-            spread: 1.0,
+            heterogeneity: 1.0,
             noise: 0.0,
         }
     }
 }
 
 /// The plan's language model on text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LanguageSettings {
     /// A folder whose `.txt` files and subfolders are one source each; without it, four invented
     /// languages.

@@ -82,8 +82,8 @@ fn noise_is_a_function_of_member_and_round() {
 }
 
 #[test]
-fn without_spread_all_pull_to_the_optimum() {
-    let quadratic = quadratic(|s| s.spread = 0.0).expect("in range");
+fn without_heterogeneity_all_pull_to_the_optimum() {
+    let quadratic = quadratic(|s| s.heterogeneity = 0.0).expect("in range");
     assert!(quadratic.targets.iter().all(|t| *t == quadratic.targets[0]));
     assert!(quadratic.distance(&state(quadratic.targets[3].clone())) < 1e-12);
 }
@@ -124,8 +124,8 @@ fn settings_out_of_their_range_are_refused_by_name() {
         (|s| s.learning_rate = 1.5, "at most 1, found 1.5"),
         (|s| s.condition = 0.5, "learning.condition: expected 1 to"),
         (
-            |s| s.spread = f64::NAN,
-            "learning.spread: expected 0 to 1000, found NaN",
+            |s| s.heterogeneity = f64::NAN,
+            "learning.heterogeneity: expected 0 to 1000, found NaN",
         ),
         (|s| s.noise = -1.0, "learning.noise"),
     ];
