@@ -20,6 +20,7 @@ mod resolved;
 mod sections;
 mod timing;
 mod units;
+mod vocabulary;
 
 pub use behaviours::{BEHAVIOURS, Behaviour};
 pub use error::{Problem, ScenarioError};
@@ -30,3 +31,4 @@ pub use model::{
 };
 pub use packs::{Pack, pack_named, packs};
 pub use sections::INVARIANTS;
+pub use vocabulary::{fault_kinds, keys};
