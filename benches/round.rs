@@ -17,7 +17,7 @@ use archipel_protocol::{
     message::Message,
     state::Manifest,
 };
-use archipel_simulator::{site::Site, toy};
+use archipel_simulator::{old_site::Site, toy};
 use clap::Parser;
 use serde_json::json;
 use std::{

@@ -1,6 +1,6 @@
 //! The scenarios of this version: one without faults, one with lossy links.
 
-use crate::{network::LinkModel, toy, world::World};
+use crate::{old_network::LinkModel, old_world::World, toy};
 use archipel_protocol::charter::FaultModel;
 use serde::Serialize;
 

@@ -3,19 +3,25 @@
 //! One thread, one heap of events in virtual time, and the same
 //! [`archipel_protocol::member::Member`] that the node drives. Nothing here reads a clock.
 
-pub mod checks;
 pub mod crypto;
 pub mod deviation;
 pub mod draws;
-pub mod fixed;
 pub mod invariants;
 pub mod learning;
+pub mod lies;
 pub mod network;
+pub mod recorder;
 pub mod reference;
 pub mod report;
 pub mod scenario;
 pub mod schedule;
 pub mod seen;
 pub mod site;
-pub mod toy;
 pub mod world;
+
+pub mod fixed;
+pub mod old_checks;
+pub mod old_network;
+pub mod old_site;
+pub mod old_world;
+pub mod toy;

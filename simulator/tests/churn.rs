@@ -2,7 +2,7 @@
 //! converges. `ARCHIPEL_SEEDS` sets how many seeds are tried.
 
 use archipel_protocol::{charter::FaultModel, ids::Round, random::Stream};
-use archipel_simulator::{network::LinkModel, toy, world::World};
+use archipel_simulator::{old_network::LinkModel, old_world::World, toy};
 
 const SECOND: u64 = 1_000_000;
 

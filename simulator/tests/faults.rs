@@ -6,7 +6,7 @@ use archipel_protocol::{
     ids::{Round, Timestamp},
     member::Event,
 };
-use archipel_simulator::{network::LinkModel, toy, world::World};
+use archipel_simulator::{old_network::LinkModel, old_world::World, toy};
 
 const SECOND: u64 = 1_000_000;
 

@@ -7,7 +7,7 @@ use archipel_protocol::{
     member::{Durable, Event, Input, Request},
     message::{Evidence, Message},
 };
-use archipel_simulator::{network::LinkModel, toy, world::World};
+use archipel_simulator::{old_network::LinkModel, old_world::World, toy};
 use std::sync::Arc;
 
 const SECOND: u64 = 1_000_000;

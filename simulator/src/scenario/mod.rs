@@ -13,6 +13,7 @@ mod model;
 mod nearest;
 mod network;
 mod packs;
+mod plain;
 mod plan;
 mod reading;
 mod regions;
@@ -30,5 +31,6 @@ pub use model::{
     LearningSpec, Limits, LossBand, MemberSpec, Mode, NetworkSpec, Scenario, Stop, Sweep,
 };
 pub use packs::{Pack, pack_named, packs};
+pub use plain::plain_plan;
 pub use sections::INVARIANTS;
 pub use vocabulary::{fault_kinds, keys};

@@ -1,9 +1,9 @@
 //! The kernel: one heap of (time, sequence, event), and members driven as the node drives them.
 
 use crate::{
-    checks::Checks,
-    network::{Arrival, LinkModel, Network},
-    site::Site,
+    old_checks::Checks,
+    old_network::{Arrival, LinkModel, Network},
+    old_site::Site,
     toy,
 };
 use archipel_protocol::{

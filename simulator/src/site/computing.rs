@@ -1,0 +1,281 @@
+//! Encoding and folding at a simulated site: the protocol's own functions, each distinct piece of
+//! work done once for the whole world.
+
+use super::{Disk, Entry, Site};
+use crate::{
+    learning::Gradient,
+    seen::{Federation, Payload},
+};
+use archipel_protocol::{
+    codec::{Residual, Update, decode, encode, validate},
+    fold::{Folding, fold, manifest_after},
+    ids::{BlobHash, Round, Timestamp},
+    member::{FetchFault, FoldTask, Folded, ResidualRule, TrainTask, Trained},
+    state::Tensors,
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+/// Folds remembered.
+const FOLDS: usize = 4;
+/// Rounds behind the newest whose decoded payloads are kept.
+const DECODED_ROUNDS: u64 = 6;
+
+/// Payloads decoded once for all who hold them.
+#[derive(Default)]
+pub struct Decoded {
+    updates: HashMap<BlobHash, (Round, Result<Arc<Update>, String>)>,
+}
+
+impl Decoded {
+    /// The update in a payload, or why there is none.
+    pub fn update(
+        &mut self,
+        world: &Federation,
+        round: Round,
+        payload: &Payload,
+    ) -> Result<Arc<Update>, String> {
+        if let Some((_, update)) = self.updates.get(&payload.hash) {
+            return update.clone();
+        }
+        let (plan, layout) = (&world.plan, &world.layout);
+        let update = validate(plan.codec(), &payload.bytes, layout, &plan.limits())
+            .and_then(|()| decode(plan.codec(), &payload.bytes, layout, &plan.limits()))
+            .map(Arc::new)
+            .map_err(|error| error.to_string());
+        self.updates.insert(payload.hash, (round, update.clone()));
+        if self.updates.len() > 64 * world.members.len().max(1) {
+            let oldest = round.0.saturating_sub(DECODED_ROUNDS);
+            self.updates.retain(|_, (of, _)| of.0 >= oldest);
+        }
+        update
+    }
+}
+
+/// Folds done once for all who do the same one.
+#[derive(Default)]
+pub struct FoldMemory {
+    done: VecDeque<(FoldTask, Folded, Arc<Tensors>)>,
+}
+
+impl FoldMemory {
+    fn find(&self, task: &FoldTask) -> Option<(Folded, Arc<Tensors>)> {
+        let same = |known: &FoldTask| {
+            known.round == task.round
+                && known.base == task.base
+                && known.updates == task.updates
+                && known.schedule == task.schedule
+                && known.membership == task.membership
+                && known.activity == task.activity
+        };
+        let (_, folded, tensors) = self.done.iter().rev().find(|(known, _, _)| same(known))?;
+        let mut folded = folded.clone();
+        folded.attempt = task.attempt;
+        Some((folded, tensors.clone()))
+    }
+
+    fn keep(&mut self, task: FoldTask, folded: Folded, tensors: Arc<Tensors>) {
+        if self.done.len() == FOLDS {
+            self.done.pop_front();
+        }
+        self.done.push_back((task, folded, tensors));
+    }
+}
+
+impl Site {
+    /// Encodes a pseudo-gradient, and makes the update durable.
+    pub(crate) fn encode(
+        &mut self,
+        world: &Federation,
+        task: &TrainTask,
+        gradient: Gradient,
+        now: Timestamp,
+    ) -> Arc<Payload> {
+        let plan = world.plan.clone();
+        let mut delta = gradient.delta;
+        let base = self.disk.states.get(&task.base).map(|s| s.tensors.clone());
+        if let (false, Some(base)) = (self.deviations.is_empty(), base) {
+            self.deviate(world, now, |deviations, seat| {
+                for deviation in deviations {
+                    deviation.gradient(seat, task, &base, &mut delta);
+                }
+            });
+        }
+        let before = residual_before(&self.disk, world, task.residual);
+        let before_hash = before.hash();
+        let wanted = match plan.feedback() {
+            Some(beta) => before.add_to(delta, beta).expect(FITS),
+            None => delta,
+        };
+        let encoded = match encode(plan.codec(), &world.layout, &wanted) {
+            Ok(encoded) => encoded.payload,
+            // Only a lie makes a gradient that is not finite: it is sent as it is.
+            Err(_) => wanted.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        };
+        let bytes = match self.deviations.is_empty() {
+            true => encoded,
+            false => self.deviate(world, now, |deviations, seat| {
+                let all = deviations.iter_mut();
+                all.fold(encoded, |bytes, d| d.payload(seat, task, bytes))
+            }),
+        };
+        let payload = Arc::new(Payload {
+            hash: BlobHash(*blake3::hash(&bytes).as_bytes()),
+            bytes,
+        });
+        let update = decode(plan.codec(), &payload.bytes, &world.layout, &plan.limits());
+        let zero = || Residual::zero(world.layout.parameters());
+        let residual = match (plan.feedback(), &update) {
+            (Some(_), Ok(update)) => zero().after(wanted, update).unwrap_or_else(|_| zero()),
+            _ => zero(),
+        };
+        let mut trained = Trained {
+            round: task.round,
+            base: task.base,
+            payload: payload.hash,
+            payload_bytes: payload.bytes.len() as u64,
+            steps: task.steps,
+            tokens: gradient.tokens,
+            loss_micro: gradient.loss_micro,
+            flop: gradient.flop,
+            work_root: gradient.work_root,
+            residual: (before_hash, residual.hash()),
+            optimizer: gradient.optimizer,
+        };
+        if !self.deviations.is_empty() {
+            self.deviate(world, now, |deviations, seat| {
+                deviations
+                    .iter_mut()
+                    .for_each(|d| d.trained(seat, &mut trained));
+            });
+        }
+        self.disk.keep_payload(task.round, payload.clone());
+        let entry = Entry { trained, residual };
+        self.disk.entries.insert(task.round, entry);
+        payload
+    }
+
+    /// Checks a payload that came, and keeps it.
+    pub(crate) fn take_payload(
+        &mut self,
+        world: &Federation,
+        decoded: &mut Decoded,
+        round: Round,
+        payload: Arc<Payload>,
+    ) -> Result<(), FetchFault> {
+        let limits = world.plan.limits();
+        let found = payload.bytes.len() as u64;
+        if found > limits.max_payload_bytes {
+            let most = limits.max_payload_bytes;
+            let reason = format!("{found} bytes, the plan allows {most}");
+            return Err(FetchFault::Invalid(reason));
+        }
+        if self.deviations.iter().all(|d| d.checks_payloads()) {
+            decoded
+                .update(world, round, &payload)
+                .map_err(FetchFault::Invalid)?;
+        }
+        self.disk.keep_payload(round, payload);
+        Ok(())
+    }
+
+    /// Folds a cut into the next state. None where a payload of the cut or the base is not here:
+    /// the node would end with an error.
+    pub(crate) fn fold(
+        &mut self,
+        world: &Federation,
+        (decoded, memory): (&mut Decoded, &mut FoldMemory),
+        task: &FoldTask,
+        now: Timestamp,
+    ) -> Option<(Folded, Arc<Tensors>)> {
+        let mut task = task.clone();
+        if !self.deviations.is_empty() {
+            self.deviate(world, now, |deviations, seat| {
+                deviations.iter_mut().for_each(|d| d.fold(seat, &mut task));
+            });
+        }
+        let base = self.disk.states.get(&task.base)?;
+        let usual = !base.damaged && self.deviations.is_empty() && !self.corrupt_next_fold;
+        let known = usual.then(|| memory.find(&task)).flatten();
+        if let Some(found) = known {
+            return Some(found);
+        }
+        let folding = self.fold_anew(world, decoded, &task)?;
+        let Folding {
+            mut tensors,
+            weights,
+            aggregate,
+            voided,
+        } = folding;
+        if std::mem::take(&mut self.corrupt_next_fold) {
+            flip(&mut tensors);
+        }
+        let mut folded = Folded {
+            round: task.round,
+            attempt: task.attempt,
+            manifest: manifest_after(&world.layout, &task, &tensors),
+            weights,
+            aggregate,
+            voided,
+        };
+        if !self.deviations.is_empty() {
+            self.deviate(world, now, |deviations, seat| {
+                let all = deviations.iter_mut();
+                all.for_each(|d| d.folded(seat, &mut folded, &mut tensors));
+            });
+            folded.manifest = manifest_after(&world.layout, &task, &tensors);
+        }
+        let tensors = Arc::new(tensors);
+        if usual {
+            memory.keep(task, folded.clone(), tensors.clone());
+        }
+        Some((folded, tensors))
+    }
+
+    fn fold_anew(
+        &self,
+        world: &Federation,
+        decoded: &mut Decoded,
+        task: &FoldTask,
+    ) -> Option<Folding> {
+        let mut updates: Vec<(u64, Arc<Update>)> = Vec::with_capacity(task.updates.len());
+        for input in &task.updates {
+            let (round, payload) = self.disk.payloads.get(&input.payload)?;
+            let update = decoded.update(world, *round, payload).ok()?;
+            updates.push((input.tokens, update));
+        }
+        let refs: Vec<(u64, &Update)> = updates.iter().map(|(t, u)| (*t, &**u)).collect();
+        let base = &self.disk.states.get(&task.base)?.tensors;
+        Some(fold(&world.plan, &world.layout, base, &refs))
+    }
+}
+
+/// Why arithmetic on residuals cannot fail.
+const FITS: &str = "a residual has the model's length and finite values";
+
+fn residual_before(disk: &Disk, world: &Federation, rule: ResidualRule) -> Residual {
+    let zero = || Residual::zero(world.layout.parameters());
+    let plan = &world.plan;
+    let kept = |round: &Round| disk.entries.get(round);
+    let before = match rule {
+        ResidualRule::Zero => None,
+        ResidualRule::After(round) => kept(&round).map(|entry| entry.residual.clone().included()),
+        ResidualRule::AfterPlusUpdate(round) => kept(&round).and_then(|entry| {
+            let (_, payload) = disk.payloads.get(&entry.trained.payload)?;
+            let limits = plan.limits();
+            let update = decode(plan.codec(), &payload.bytes, &world.layout, &limits).ok()?;
+            let most = plan.exchange.max_carried as u16;
+            entry.residual.clone().missed(&update, most).ok()
+        }),
+    };
+    before.unwrap_or_else(zero)
+}
+
+/// Flips the lowest bit of one parameter.
+pub(crate) fn flip(tensors: &mut Tensors) {
+    let at = tensors.parameters.len() / 2;
+    let bits = tensors.parameters[at].to_bits() ^ 1;
+    tensors.parameters[at] = f32::from_bits(bits);
+}

@@ -1,0 +1,152 @@
+//! What survives a crash of a simulated member.
+
+use crate::seen::Payload;
+use archipel_protocol::{
+    codec::Residual,
+    ids::{BlobHash, Root, Round},
+    member::{Durable, TrainTask, Trained, retained},
+    record::Log,
+    state::Tensors,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Rounds whose payloads and own updates are kept, as the node keeps them.
+const KEPT_ROUNDS: u64 = 4;
+/// Entries of the write-ahead log above which it is compacted.
+const COMPACT_ABOVE: usize = 256;
+
+/// Records behind each other, without an allocation for each.
+#[derive(Clone, Debug, Default)]
+pub struct Tape {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Tape {
+    /// Appends a record.
+    pub fn push(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// True where there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let ranges = starts.zip(self.ends.iter().copied());
+        ranges.map(|(start, end)| &self.bytes[start..end])
+    }
+}
+
+/// A state on disk.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The round that starts from it.
+    pub round: Round,
+    /// Its vectors, as they would be read.
+    pub tensors: Arc<Tensors>,
+    /// Whether a comparison with the manifest would find it damaged.
+    pub damaged: bool,
+}
+
+/// An own update, complete.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What was told of it.
+    pub trained: Trained,
+    /// What the encoder left over.
+    pub residual: Residual,
+}
+
+/// What survives.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    /// The write-ahead log.
+    pub wal: Vec<Durable>,
+    /// Records of the main log.
+    pub main: Tape,
+    /// Records of the side log.
+    pub side: Tape,
+    /// Payloads with the round they belong to.
+    pub payloads: BTreeMap<BlobHash, (Round, Arc<Payload>)>,
+    /// States by root.
+    pub states: BTreeMap<Root, Stored>,
+    /// Own updates by round.
+    pub entries: BTreeMap<Round, Entry>,
+    /// Bytes written so far.
+    pub written: u64,
+}
+
+impl Disk {
+    /// Appends to the write-ahead log, and compacts it now and then.
+    pub fn log(&mut self, entry: Durable) {
+        self.wal.push(entry);
+        if self.wal.len() > COMPACT_ABOVE {
+            self.wal = retained(std::mem::take(&mut self.wal));
+        }
+    }
+
+    /// Appends a record.
+    pub fn record(&mut self, log: Log, bytes: &[u8]) {
+        self.written += bytes.len() as u64;
+        match log {
+            Log::Main => self.main.push(bytes),
+            Log::Side => self.side.push(bytes),
+        }
+    }
+
+    /// The own update of a task, where it was done before a crash.
+    pub fn done(&self, task: &TrainTask) -> Option<&Entry> {
+        let entry = self.entries.get(&task.round)?;
+        let same = (entry.trained.base, entry.trained.steps) == (task.base, task.steps);
+        let here = self.payloads.contains_key(&entry.trained.payload);
+        (same && here).then_some(entry)
+    }
+
+    /// Keeps a payload.
+    pub fn keep_payload(&mut self, round: Round, payload: Arc<Payload>) {
+        self.written += payload.bytes.len() as u64;
+        self.payloads.insert(payload.hash, (round, payload));
+    }
+
+    /// Keeps a state.
+    pub fn keep_state(&mut self, root: Root, round: Round, tensors: Arc<Tensors>, damaged: bool) {
+        self.written += state_bytes(&tensors);
+        let stored = Stored {
+            round,
+            tensors,
+            damaged,
+        };
+        self.states.insert(root, stored);
+    }
+
+    /// Drops what lies too far behind the certified round.
+    pub fn sweep(&mut self, certified: Round) {
+        let kept = |round: Round| round.0.saturating_add(KEPT_ROUNDS) >= certified.0;
+        self.payloads.retain(|_, (round, _)| kept(*round));
+        self.states.retain(|_, stored| kept(stored.round));
+        self.entries.retain(|round, _| kept(*round));
+    }
+
+    /// Bytes of what is kept, the logs not counted.
+    pub fn bytes(&self) -> u64 {
+        let payloads = self.payloads.values().map(|(_, p)| p.bytes.len() as u64);
+        let states = self.states.values().map(|s| state_bytes(&s.tensors));
+        payloads.sum::<u64>() + states.sum::<u64>()
+    }
+}
+
+/// Bytes of a state's vectors.
+pub fn state_bytes(tensors: &Tensors) -> u64 {
+    let values = tensors.parameters.len() + tensors.momentum.len() + tensors.aggregate.len();
+    4 * values as u64
+}

@@ -1,0 +1,198 @@
+//! Putting a world together: charters, keys, what is trained, and who begins when.
+
+use super::{Agenda, Digest, World};
+use crate::{
+    deviation::Deviation,
+    invariants::Invariants,
+    learning::{LanguageSettings, Learning, LearningError, Problem, QuadraticSettings},
+    network::Network,
+    recorder::Recorder,
+    scenario::{Mode, Scenario},
+    schedule::{Effect, Schedule},
+    seen::Federation,
+    site::{Decoded, FoldMemory, Keys, Site},
+};
+use archipel_protocol::{
+    charter::{Charter, CharterMember, MemberRole},
+    ids::{MemberId, Timestamp},
+    random::derive_key,
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Why a world cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// What is trained cannot be.
+    #[error(transparent)]
+    Learning(#[from] LearningError),
+}
+
+/// A deviation that every member has, made anew for each.
+pub type Everybody<'a> = &'a dyn Fn() -> Option<Box<dyn Deviation>>;
+
+impl World {
+    /// A world of a scenario with its faults. Everybody who does not join later starts at once.
+    /// A language model trains on `threads` threads.
+    ///
+    /// # Errors
+    /// A problem that cannot be trained.
+    pub fn new(
+        scenario: &Arc<Scenario>,
+        schedule: &Arc<Schedule>,
+        threads: usize,
+    ) -> Result<Self, BuildError> {
+        let mut world = Self::still(scenario, schedule, threads, &|| None)?;
+        world.start_all();
+        Ok(world)
+    }
+
+    /// Starts everybody who does not join later.
+    pub fn start_all(&mut self) {
+        for site in 0..self.sites.len() {
+            if !self.sites[site].absent {
+                self.start_after(site, 0);
+            }
+        }
+    }
+
+    /// A world in which nobody has started yet, and everybody deviates alike.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn still(
+        scenario: &Arc<Scenario>,
+        schedule: &Arc<Schedule>,
+        threads: usize,
+        everybody: Everybody<'_>,
+    ) -> Result<Self, BuildError> {
+        let mut sites = sites(scenario);
+        let liars = liars(schedule);
+        let joiners = joiners(schedule);
+        for site in &mut sites {
+            site.liar = liars.contains(&site.index);
+            site.absent |= joiners.contains(&site.index);
+            site.deviations.extend(everybody());
+        }
+        let mut federations = Vec::new();
+        let mut learning = Vec::new();
+        for number in 0..scenario.federations {
+            let own: Vec<&Site> = sites.iter().filter(|s| s.federation == number).collect();
+            let charter = charter(scenario, number, &own);
+            let keys: Vec<MemberId> = own.iter().map(|site| site.id).collect();
+            let problem = problem(scenario);
+            let seed = scenario.seed ^ u64::from(number) << 48;
+            let mut trained = Learning::new(&problem, &charter, &keys, seed, threads)?;
+            let honest = own.iter().map(|site| if site.liar { 0.0 } else { 1.0 });
+            trained.weigh(&honest.collect::<Vec<f64>>());
+            federations.push(Federation {
+                run_id: charter.run_id(),
+                plan: Arc::new(charter.plan.clone()),
+                charter: Arc::new(charter),
+                layout: Arc::new(trained.layout().clone()),
+                members: own.iter().map(|site| site.index).collect(),
+                keys,
+                liars: own.iter().filter(|s| s.liar).map(|s| s.index).collect(),
+            });
+            learning.push(trained);
+        }
+        let founding = learning.iter().map(|l| Arc::new(l.founding())).collect();
+        let mut world = Self {
+            network: Network::new(scenario, scenario.seed),
+            invariants: Invariants::new(federations.clone(), &scenario.check),
+            recorder: Recorder::new(scenario, &federations[0]),
+            scenario: scenario.clone(),
+            schedule: schedule.clone(),
+            sites,
+            decoded: federations.iter().map(|_| Decoded::default()).collect(),
+            folds: federations.iter().map(|_| FoldMemory::default()).collect(),
+            federations,
+            events: Vec::new(),
+            keep_events: false,
+            messages: 0,
+            learning,
+            founding,
+            now: Timestamp(0),
+            agenda: Agenda::default(),
+            digest: Digest::default(),
+            transfers: Vec::new(),
+            open: Vec::new(),
+            pending: Vec::new(),
+            healed: false,
+            healing: false,
+            wishes: Vec::new(),
+            consents: Vec::new(),
+            trainings: 0,
+            events_since_sample: 0,
+            backups: Vec::new(),
+            measuring: None,
+        };
+        world.plan_schedule();
+        Ok(world)
+    }
+}
+
+fn sites(scenario: &Scenario) -> Vec<Site> {
+    let size = scenario.members.len() as u32;
+    let (seed, crypto) = (scenario.seed, scenario.crypto);
+    let verifier = Keys::shared_verifier(seed, size * scenario.federations, crypto);
+    let site = |index: u32| {
+        let spec = scenario.members[(index % size) as usize].clone();
+        let keys = Keys::new(seed, index, crypto, verifier.clone());
+        Site::new((index, index % size, index / size), seed, spec, keys)
+    };
+    (0..size * scenario.federations).map(site).collect()
+}
+
+fn charter(scenario: &Scenario, number: u32, sites: &[&Site]) -> Charter {
+    let parts = [scenario.seed, u64::from(number)].map(u64::to_be_bytes);
+    let members = sites.iter().map(|site| CharterMember {
+        id: site.id,
+        name: site.spec.name.clone(),
+        role: MemberRole::Member,
+        addresses: Vec::new(),
+    });
+    Charter {
+        name: "simulated".to_owned(),
+        founding_nonce: derive_key("archipel/simulator/nonce/v1", &[&parts[0], &parts[1]]),
+        fault_model: scenario.fault_model,
+        threshold: None,
+        plan: scenario.plan.clone(),
+        members: members.collect(),
+    }
+}
+
+fn problem(scenario: &Scenario) -> Problem {
+    let learning = &scenario.learning;
+    match scenario.mode {
+        Mode::Protocol => Problem::Quadratic(QuadraticSettings {
+            parameters: learning.parameters,
+            spread: learning.heterogeneity,
+            noise: learning.noise,
+            ..QuadraticSettings::default()
+        }),
+        Mode::Train => Problem::Language(LanguageSettings {
+            data: learning.data.clone(),
+            ..LanguageSettings::default()
+        }),
+    }
+}
+
+/// Members that lie at some time.
+fn liars(schedule: &Schedule) -> BTreeSet<u32> {
+    let windows = schedule.windows.iter();
+    let lie = windows.filter_map(|window| match window.effect {
+        Effect::Byzantine { member, .. } => Some(member),
+        _ => None,
+    });
+    lie.collect()
+}
+
+/// Members that a join starts.
+fn joiners(schedule: &Schedule) -> BTreeSet<u32> {
+    let windows = schedule.windows.iter();
+    let join = windows.filter_map(|window| match window.effect {
+        Effect::Join { member } => Some(member),
+        _ => None,
+    });
+    join.collect()
+}

@@ -1,0 +1,166 @@
+//! Carrying out what machines ask for.
+
+use super::{Happening, Work, World, event::short};
+use crate::{
+    network::Arrival,
+    seen::{Parcel, Seen},
+};
+use archipel_protocol::{
+    ids::{MemberId, Timestamp},
+    member::{Durable, Event, Input, Output, Request, TrainTask},
+    message::Message,
+    record::Log,
+};
+use std::sync::Arc;
+
+impl World {
+    pub(super) fn carry_out(&mut self, site: u32, output: Output) {
+        match output {
+            Output::Persist(entry) => self.persist(site, *entry),
+            Output::Record { log, bytes, .. } => self.record(site, log, &bytes),
+            Output::Broadcast(message) => self.broadcast(site, message),
+            Output::Send { to, message } => self.send_one(site, &to, message),
+            Output::Event(event) => self.tell(site, event),
+            Output::StopTraining => self.sites[site as usize].training = None,
+            Output::Train(task) => self.begin_training(site, task),
+            Output::Fold(task) => {
+                let duration_us = self.fold_us(site, task.updates.len());
+                self.begin_work(site, duration_us, Work::Fold(task));
+            }
+            Output::Fetch(task) => self.begin_fetch(site, task),
+            Output::FetchState(task) => self.begin_state(site, task),
+        }
+    }
+
+    fn persist(&mut self, site: u32, entry: Durable) {
+        let here = &mut self.sites[site as usize];
+        if here.torn {
+            // Half of the time the write was whole when power was cut, else nothing of it counts.
+            here.torn = false;
+            if here.draws.chance(0.5) {
+                self.see(site, &Seen::Persisted(&entry));
+                self.sites[site as usize].disk.log(entry);
+            }
+            return self.crash(site as usize);
+        }
+        self.see(site, &Seen::Persisted(&entry));
+        self.sites[site as usize].disk.log(entry);
+    }
+
+    fn record(&mut self, site: u32, log: Log, bytes: &[u8]) {
+        self.see(site, &Seen::Recorded { log, bytes });
+        self.sites[site as usize].disk.record(log, bytes);
+    }
+
+    fn parcel(&self, site: u32, message: Arc<Message>) -> Arc<Parcel> {
+        let bytes = message.to_bytes();
+        let hash = blake3::hash(&bytes);
+        let tag = hash.as_bytes()[..8].try_into().expect("eight of 32 bytes");
+        Arc::new(Parcel {
+            from: site,
+            author: self.sites[site as usize].id,
+            message,
+            bytes: bytes.len() as u32,
+            tag: u64::from_be_bytes(tag),
+        })
+    }
+
+    fn broadcast(&mut self, site: u32, message: Arc<Message>) {
+        let parcel = self.parcel(site, message);
+        let seen = Seen::Sent {
+            parcel: &parcel,
+            to: None,
+        };
+        self.see(site, &seen);
+        let federation = self.sites[site as usize].federation as usize;
+        for place in 0..self.federations[federation].members.len() {
+            let to = self.federations[federation].members[place];
+            if to != site {
+                self.post(to, &parcel);
+            }
+        }
+    }
+
+    fn send_one(&mut self, site: u32, to: &MemberId, message: Arc<Message>) {
+        let federation = self.sites[site as usize].federation;
+        let Some(to) = self.position(federation, to) else {
+            return;
+        };
+        let parcel = self.parcel(site, message);
+        let seen = Seen::Sent {
+            parcel: &parcel,
+            to: Some(to),
+        };
+        self.see(site, &seen);
+        self.post(to, &parcel);
+    }
+
+    fn post(&mut self, to: u32, parcel: &Arc<Parcel>) {
+        let sent = self.now;
+        let arrivals = self.network.send(parcel.from, to, parcel.bytes, sent);
+        for Arrival { at, flipped } in arrivals.into_iter().flatten() {
+            let parcel = parcel.clone();
+            let happening = Happening::Deliver {
+                to,
+                parcel,
+                flipped,
+                sent,
+            };
+            self.agenda.plan(at, happening);
+        }
+    }
+
+    fn tell(&mut self, site: u32, event: Event) {
+        self.see(site, &Seen::Told(&event));
+        match &event {
+            Event::Certified { round, root, .. } => {
+                self.digest
+                    .add(self.now, 5, site, round.0 ^ short(&MemberId(root.0)));
+                self.sites[site as usize].disk.sweep(*round);
+                self.measure(site, *round);
+                self.entered(site, *round);
+            }
+            Event::Amendment { digest, act, .. } => {
+                let wish = self.wishes.iter_mut().find(|(_, wanted)| wanted == act);
+                if wish.is_some() && !self.sites[site as usize].liar {
+                    let consent = Input::Operator(Request::Consent(*digest));
+                    self.consents.push((site, consent));
+                }
+            }
+            _ => {}
+        }
+        if self.keep_events {
+            self.events.push((self.now, site as usize, event));
+        }
+    }
+
+    fn begin_training(&mut self, site: u32, task: TrainTask) {
+        self.trainings += 1;
+        let number = self.trainings;
+        let duration_us = self.training_us(site, task.steps);
+        let here = &mut self.sites[site as usize];
+        here.training = Some(number);
+        here.job = None;
+        let again = here.disk.done(&task).is_some();
+        if !again && let Some(stored) = here.disk.states.get(&task.base) {
+            let base = stored.tensors.clone();
+            let place = here.place;
+            let job = self.learning[here.federation as usize].begin(place, &task, &base);
+            here.job = Some((number, job));
+        }
+        let duration_us = if again { 1 } else { duration_us };
+        self.recorder.computes(self.moment(site), duration_us);
+        self.begin_work(site, duration_us, Work::Train(task, number));
+    }
+
+    pub(super) fn begin_work(&mut self, site: u32, duration_us: u64, work: Work) {
+        let at = self.now.after(duration_us.max(1));
+        self.plan_result(site, at, work);
+    }
+
+    pub(super) fn plan_result(&mut self, site: u32, at: Timestamp, work: Work) {
+        let life = self.sites[site as usize].life;
+        let work = Box::new(work);
+        self.agenda.plan(at, Happening::Result { site, life, work });
+    }
+}
