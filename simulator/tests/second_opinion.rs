@@ -13,11 +13,11 @@ use archipel_protocol::{
     state::Manifest,
 };
 use archipel_simulator::{
-    network::LinkModel,
+    old_network::LinkModel,
+    old_site::Site,
+    old_world::World,
     reference::{Commit, Content, LogReader, Refolded, Standing, memory_digest, refold},
-    site::Site,
     toy,
-    world::World,
 };
 use std::collections::BTreeMap;
 
