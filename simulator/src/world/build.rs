@@ -4,10 +4,10 @@ use super::{Agenda, Digest, World};
 use crate::{
     deviation::Deviation,
     invariants::Invariants,
-    learning::{LanguageSettings, Learning, LearningError, Problem, QuadraticSettings},
+    learning::{Learning, LearningError, Problem},
     network::Network,
     recorder::Recorder,
-    scenario::{Mode, Scenario},
+    scenario::Scenario,
     schedule::{Effect, Schedule},
     seen::Federation,
     site::{Decoded, FoldMemory, Keys, Site},
@@ -79,7 +79,7 @@ impl World {
             let own: Vec<&Site> = sites.iter().filter(|s| s.federation == number).collect();
             let charter = charter(scenario, number, &own);
             let keys: Vec<MemberId> = own.iter().map(|site| site.id).collect();
-            let problem = problem(scenario);
+            let problem = Problem::of(scenario.mode, &scenario.learning);
             let seed = scenario.seed ^ u64::from(number) << 48;
             let mut trained = Learning::new(&problem, &charter, &keys, seed, threads)?;
             let honest = own.iter().map(|site| if site.liar { 0.0 } else { 1.0 });
@@ -158,22 +158,6 @@ fn charter(scenario: &Scenario, number: u32, sites: &[&Site]) -> Charter {
         threshold: None,
         plan: scenario.plan.clone(),
         members: members.collect(),
-    }
-}
-
-fn problem(scenario: &Scenario) -> Problem {
-    let learning = &scenario.learning;
-    match scenario.mode {
-        Mode::Protocol => Problem::Quadratic(QuadraticSettings {
-            parameters: learning.parameters,
-            spread: learning.heterogeneity,
-            noise: learning.noise,
-            ..QuadraticSettings::default()
-        }),
-        Mode::Train => Problem::Language(LanguageSettings {
-            data: learning.data.clone(),
-            ..LanguageSettings::default()
-        }),
     }
 }
 
