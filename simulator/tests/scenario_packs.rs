@@ -166,3 +166,35 @@ fn a_pack_can_be_varied_by_its_text() {
     let more = text.replace("count = 8", "count = 9");
     assert_eq!(parse(&more, "lan9").expect("a scenario").members.len(), 9);
 }
+
+#[test]
+fn a_sweep_is_one_valid_scenario_a_point() {
+    let sweep = pack_named("utilisation").expect("a pack").scenario();
+    let variants = sweep.variants();
+    assert_eq!(variants.len(), 18);
+    let (thin, wide) = (&variants[0], &variants[17]);
+    let sent = |scenario: &Scenario| scenario.network.payload_bytes.expect("the plan's");
+    assert_eq!(sent(thin), thin.plan.dense_bytes(), "f32 is dense");
+    assert!(
+        sent(wide) * 50 < sent(thin),
+        "top-k is sparse: {}",
+        sent(wide)
+    );
+    assert_eq!(
+        (thin.members[0].up, wide.members[0].up),
+        (1_250_000, 3_125_000_000)
+    );
+    let upload_ms = sent(thin) / 1_250;
+    assert!(
+        thin.plan.timing.deadline_ceiling_ms > upload_ms,
+        "nobody is cut off"
+    );
+    for variant in &variants {
+        let (members, model) = (variant.members.len(), variant.fault_model);
+        assert_eq!(
+            variant.plan.validate(members, model.quorum(members)),
+            Ok(())
+        );
+        assert_eq!(variant.variants(), std::slice::from_ref(variant));
+    }
+}

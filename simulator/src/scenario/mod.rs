@@ -21,6 +21,7 @@ mod resolved;
 mod sections;
 mod timing;
 mod units;
+mod variants;
 mod vocabulary;
 
 pub use behaviours::{BEHAVIOURS, Behaviour};
