@@ -281,6 +281,14 @@ impl Simplex {
             return;
         }
         let state = &self.views[&ballot.view];
+        let of_kind = (ballot.kind, 0)..=(ballot.kind, u16::MAX);
+        let equal = state
+            .votes
+            .range(of_kind)
+            .filter(|(_, vote)| vote.ballot == ballot);
+        if equal.count() < self.quorum {
+            return;
+        }
         let seals: Vec<Seal> = state
             .votes
             .iter()
@@ -290,9 +298,7 @@ impl Simplex {
                 signature: vote.signature,
             })
             .collect();
-        if seals.len() >= self.quorum {
-            self.certificate(Certificate { ballot, seals });
-        }
+        self.certificate(Certificate { ballot, seals });
     }
 
     /// Takes a certificate whose signatures hold.

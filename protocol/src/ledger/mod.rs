@@ -104,14 +104,25 @@ impl Membership {
             .collect()
     }
 
+    /// True where a member has a vote.
+    pub fn is_voter(&self, id: &MemberId) -> bool {
+        self.seat(id)
+            .is_some_and(|seat| seat.status == Status::Voting)
+    }
+
+    fn count_voters(&self) -> usize {
+        let voting = |seat: &&Seat| seat.status == Status::Voting;
+        self.seats.iter().filter(voting).count()
+    }
+
     /// The votes a decision needs.
     pub fn quorum(&self) -> usize {
-        self.fault_model.quorum(self.voters().len())
+        self.fault_model.quorum(self.count_voters())
     }
 
     /// The liars the epoch tolerates.
     pub fn faults(&self) -> usize {
-        self.fault_model.faults(self.voters().len())
+        self.fault_model.faults(self.count_voters())
     }
 
     /// The members an honest member has to hear from before it trusts its own log after a start.
@@ -124,12 +135,12 @@ impl Membership {
             FaultModel::Byzantine => least,
             FaultModel::Crash => least.min(self.quorum().saturating_sub(1)),
         };
-        needed.min(self.voters().len().saturating_sub(1))
+        needed.min(self.count_voters().saturating_sub(1))
     }
 
     /// The consents an amendment needs.
     pub fn threshold(&self) -> usize {
-        let voters = self.voters().len();
+        let voters = self.count_voters();
         let wanted = self.threshold.map_or(0, |threshold| threshold as usize);
         wanted.clamp(self.quorum(), voters.max(self.quorum()))
     }
@@ -140,7 +151,7 @@ impl Membership {
         for change in &block.changes {
             next.apply(change)?;
         }
-        let voters = next.voters().len();
+        let voters = next.count_voters();
         if voters == 0 {
             return Err(ChangeError::NobodyLeft);
         }

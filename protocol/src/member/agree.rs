@@ -3,13 +3,14 @@
 use super::{
     Durable, Event, Member, Phase,
     judge::Verdict,
-    work::{FoldStage, Pending},
+    work::{FoldStage, Known, Pending},
 };
 use crate::{
     ids::{Digest, MemberId, View},
     message::{Ask, Ballot, Block, Certificate, FinalBlock, Message, Proposal, Vote, VoteKind},
     simplex::{Counted, Effect, VIEW_WINDOW},
 };
+use std::sync::Arc;
 
 impl Member {
     /// Carries the agreement of the round as far as what is known allows.
@@ -60,8 +61,8 @@ impl Member {
             let work = self.work.as_ref().expect("votes belong to a round");
             let block = work.blocks.get(&ballot.digest).cloned();
             let block = block.expect("only a known block is approved");
-            self.own.blocks.push(block.clone());
-            self.persist(Durable::Block(block));
+            self.own.blocks.push(block.block.clone());
+            self.persist(Durable::Block((*block.block).clone()));
             self.enter_phase("agree");
         }
         let vote = Vote::signed(&run_id, ballot, self.signer.as_ref());
@@ -84,14 +85,15 @@ impl Member {
 
     /// Starts the timer of view 0 when updates are no longer waited for.
     fn start_view_timer(&mut self) {
-        let deadline = self
-            .work
-            .as_ref()
-            .and_then(|work| work.deadline(&self.settings));
         let Some(work) = &mut self.work else { return };
         let undecided = work.simplex.decided().is_none() && work.view_ends.is_none();
-        let over = deadline.is_some_and(|at| at <= self.now);
-        if undecided && work.simplex.view() == View(0) && (over || work.has_all_active()) {
+        if !undecided || work.simplex.view() != View(0) {
+            return;
+        }
+        let over = work
+            .deadline(&self.settings)
+            .is_some_and(|at| at <= self.now);
+        if over || work.has_all_active() {
             let length = self.settings.view_us(0);
             work.view_ends = Some(self.now.after(length));
         }
@@ -121,7 +123,7 @@ impl Member {
     }
 
     /// Takes a vote.
-    pub(super) fn on_vote(&mut self, vote: Vote) {
+    pub(super) fn on_vote(&mut self, vote: &Vote, message: &Arc<Message>) {
         let Some(work) = &mut self.work else { return };
         let ballot = &vote.ballot;
         let formed = ballot.kind != VoteKind::Nullify || ballot.digest == Digest::default();
@@ -131,7 +133,7 @@ impl Member {
                 "vote: for another epoch, or malformed".to_owned(),
             );
         }
-        if work.simplex.has(&vote) {
+        if work.simplex.has(vote) {
             return;
         }
         if work.simplex.position(&vote.member).is_none() {
@@ -141,14 +143,14 @@ impl Member {
             return self.refuse(vote.member, "vote: the signature does not hold".to_owned());
         }
         // One that comes too late to count may be the one that its author will have forgotten.
-        self.memory.remember(Message::Vote(vote.clone()));
-        if work.simplex.wants(&vote) && work.simplex.vote(vote) == Counted::Yes {
+        self.memory.remember(message.clone());
+        if work.simplex.wants(vote) && work.simplex.vote(vote.clone()) == Counted::Yes {
             self.progressed();
         }
     }
 
     /// Takes a certificate of the present round.
-    pub(super) fn on_certificate(&mut self, from: MemberId, certificate: Certificate) {
+    pub(super) fn on_certificate(&mut self, from: MemberId, certificate: &Certificate) {
         let Some(work) = &mut self.work else { return };
         let ballot = &certificate.ballot;
         if (ballot.epoch, ballot.round) != (work.epoch, work.round) || work.simplex.knows(ballot) {
@@ -157,14 +159,14 @@ impl Member {
         let run_id = &self.settings.run_id;
         let verifier = self.verifier.as_ref();
         match certificate.verify(run_id, &work.voters, work.quorum, verifier) {
-            Ok(()) => work.simplex.certificate(certificate),
+            Ok(()) => work.simplex.certificate(certificate.clone()),
             Err(error) => self.refuse(from, format!("certificate: {error}")),
         }
     }
 
     /// Takes a proposal: its form, proposer, signature and justification. Its block is judged
     /// later, and again whenever something changed.
-    pub(super) fn on_proposal(&mut self, from: MemberId, proposal: Proposal) {
+    pub(super) fn on_proposal(&mut self, from: MemberId, proposal: &Proposal) {
         let Some(work) = &self.work else { return };
         let (view, block) = (proposal.view, &proposal.block);
         let expected = work.simplex.proposer(view);
@@ -181,16 +183,24 @@ impl Member {
             return self.refuse(from, text);
         }
         let run_id = self.settings.run_id;
-        if !proposal.verify(&run_id, self.verifier.as_ref()) {
+        let known = match work.blocks.values().find(|known| *known.block == *block) {
+            Some(known) => known.clone(),
+            None => Known::new(&run_id, Arc::new(block.clone())),
+        };
+        if !proposal.verify_as(&run_id, &known.digest, self.verifier.as_ref()) {
             return self.refuse(from, "proposal: the signature does not hold".to_owned());
         }
-        match self.justified(&proposal) {
-            Ok(forced) => self.keep_proposal(proposal, forced),
+        match self.justified(proposal, &known.digest) {
+            Ok(forced) => self.keep_proposal(proposal, known, forced),
             Err(text) => self.refuse(proposal.member, format!("proposal: {text}")),
         }
     }
 
-    fn justified(&mut self, proposal: &Proposal) -> Result<Option<Digest>, String> {
+    fn justified(
+        &mut self,
+        proposal: &Proposal,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, String> {
         let work = self
             .work
             .as_ref()
@@ -208,25 +218,26 @@ impl Member {
                     .map_err(|error| format!("justification: {error}"))?;
             }
         }
-        if forced.is_some_and(|digest| digest != proposal.block.digest(run_id)) {
+        if forced.is_some_and(|forced| forced != *digest) {
             return Err("it does not repeat the notarized block".to_owned());
         }
         Ok(forced)
     }
 
-    fn keep_proposal(&mut self, proposal: Proposal, forced: Option<Digest>) {
-        let digest = proposal.block.digest(&self.settings.run_id);
+    fn keep_proposal(&mut self, proposal: &Proposal, known: Arc<Known>, forced: Option<Digest>) {
         let (view, received) = (proposal.view, self.now);
         let justification = proposal.justification.clone();
         let Some(work) = &mut self.work else { return };
-        work.blocks.insert(digest, proposal.block.clone());
+        work.blocks.insert(known.digest, known.clone());
         work.proposals.insert(
             view,
             Pending {
-                proposal,
-                digest,
+                member: proposal.member,
+                known,
                 received,
                 forced,
+                formed: false,
+                judged: None,
                 settled: false,
             },
         );
@@ -242,22 +253,28 @@ impl Member {
         let Some(pending) = work.proposals.get(&view).filter(|pending| !pending.settled) else {
             return false;
         };
-        if work.simplex.decided().is_some() {
+        let circumstances = work.circumstances(&self.settings, self.now);
+        if work.simplex.decided().is_some() || pending.judged == Some(circumstances) {
             return false;
         }
-        let (digest, member) = (pending.digest, pending.proposal.member);
-        let block = pending.proposal.block.clone();
+        let (member, known) = (pending.member, pending.known.clone());
         let verdict = match pending.forced {
             Some(_) => Verdict::Valid,
-            None => self.judge(&block, pending.received),
+            None => self.judge(pending),
         };
-        self.fetch_cut(&block);
+        self.fetch_cut(&known);
         let Some(work) = &mut self.work else {
             return false;
         };
         match verdict {
-            Verdict::Later => return false,
-            Verdict::Valid => work.simplex.approve(view, digest),
+            Verdict::Later => {
+                if let Some(pending) = work.proposals.get_mut(&view) {
+                    pending.formed = true;
+                    pending.judged = Some(circumstances);
+                }
+                return false;
+            }
+            Verdict::Valid => work.simplex.approve(view, known.digest),
             Verdict::Never(text) => self.refuse(member, format!("proposal: {text}")),
         }
         if let Some(pending) = self.work.as_mut().and_then(|w| w.proposals.get_mut(&view)) {
@@ -267,12 +284,12 @@ impl Member {
     }
 
     /// Takes the headers of a block that this member did not know, and fetches their payloads.
-    pub(super) fn fetch_cut(&mut self, block: &Block) {
-        for signed in &block.cut {
+    pub(super) fn fetch_cut(&mut self, known: &Known) {
+        for (signed, id) in known.block.cut.iter().zip(&known.ids) {
             let Some(work) = &self.work else { return };
-            let id = signed.header.id(&self.settings.run_id);
-            if work.collection.entry(&id).is_none() && self.check_header(signed).is_ok() {
-                self.accept_header(signed.clone());
+            if work.collection.entry(id).is_none() && self.check_header(signed, id).is_ok() {
+                let message = Arc::new(Message::Header(Box::new(signed.clone())));
+                self.accept_header(signed, *id, &message);
             }
         }
     }
@@ -282,23 +299,25 @@ impl Member {
         let Some(work) = &mut self.work else {
             return false;
         };
-        let Some(certificate) = work.simplex.decided().cloned() else {
+        let Some(certificate) = work.simplex.decided() else {
             return false;
         };
         if work.final_block.is_none() {
-            let Some(block) = work.blocks.get(&certificate.ballot.digest).cloned() else {
+            let Some(known) = work.blocks.get(&certificate.ballot.digest).cloned() else {
                 return false;
             };
+            let (block, certificate) = (&known.block, certificate.clone());
             let view = certificate.ballot.view;
             let proposer = work.simplex.proposer(view);
             let included = block.cut.iter().map(|h| h.header.member).collect();
-            let final_block = FinalBlock {
-                block: block.clone(),
+            let final_block = Arc::new(FinalBlock {
+                block: (**block).clone(),
                 certificate,
-            };
+            });
             work.final_block = Some(final_block.clone());
+            work.final_ids = known.ids.clone();
             let round = work.round;
-            self.persist(Durable::Final(final_block.clone()));
+            self.persist(Durable::Final((*final_block).clone()));
             self.remember_final(final_block);
             self.event(Event::Agreed {
                 round,
@@ -307,7 +326,7 @@ impl Member {
                 proposer,
             });
             self.enter_phase("fold");
-            self.fetch_cut(&block);
+            self.fetch_cut(&known);
             self.progressed();
             return true;
         }
@@ -315,7 +334,7 @@ impl Member {
     }
 
     /// Remembers a final block for members that are one round behind.
-    pub(super) fn remember_final(&mut self, block: FinalBlock) {
+    pub(super) fn remember_final(&mut self, block: Arc<FinalBlock>) {
         self.finals.insert(block.block.round, block);
         while self.finals.len() > super::KEPT_FINALS {
             self.finals.pop_first();
@@ -342,13 +361,13 @@ impl Member {
     }
 
     /// Takes a block that this member asked for.
-    pub(super) fn on_block(&mut self, block: Block) {
-        let digest = block.digest(&self.settings.run_id);
+    pub(super) fn on_block(&mut self, block: &Block) {
+        let known = Known::new(&self.settings.run_id, Arc::new(block.clone()));
         let Some(work) = &mut self.work else { return };
         let decided = work.simplex.decided();
         let wanted = decided.or_else(|| work.simplex.notarized_below(work.simplex.view()));
-        if wanted.is_some_and(|certificate| certificate.ballot.digest == digest) {
-            work.blocks.insert(digest, block);
+        if wanted.is_some_and(|certificate| certificate.ballot.digest == known.digest) {
+            work.blocks.insert(known.digest, known);
         }
     }
 

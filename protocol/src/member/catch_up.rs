@@ -1,12 +1,13 @@
 //! Learning that others are ahead, and catching up: by the final block when one round is missing,
 //! by the certified state when more are.
 
-use super::{Durable, Event, Held, Member, Output, Phase, StateTask};
+use super::{Durable, Event, Held, Member, Output, Phase, StateTask, work::Known};
 use crate::{
     ids::{MemberId, Root},
     message::{Ask, FinalBlock, Message, StateCertificate},
     state::Manifest,
 };
+use std::sync::Arc;
 
 /// A certified state on its way to this member.
 #[derive(Clone, Debug, Default)]
@@ -20,21 +21,21 @@ pub(super) struct Sync {
 
 impl Member {
     /// Takes a state certificate from anyone.
-    pub(super) fn on_state_certificate(&mut self, from: MemberId, certificate: StateCertificate) {
-        if self.is_old(&certificate) {
+    pub(super) fn on_state_certificate(&mut self, from: MemberId, certificate: &StateCertificate) {
+        if self.is_old(certificate) {
             return;
         }
         if self.chain.membership(certificate.epoch).is_none() {
             // Not to be judged before the chain reaches that epoch: ask for the next link.
             let ask = Ask::Link(self.chain.current().epoch());
-            self.unproven = Some((certificate, from));
+            self.unproven = Some((certificate.clone(), from));
             return self.send(from, Message::Ask(ask));
         }
-        if let Err(text) = self.check_state_certificate(&certificate) {
+        if let Err(text) = self.check_state_certificate(certificate) {
             return self.refuse(from, text);
         }
         let round = certificate.round;
-        self.tip = Some((certificate, from));
+        self.tip = Some((certificate.clone(), from));
         self.progressed();
         if self.round().is_some_and(|mine| mine.next() == round) {
             self.ask_for_final();
@@ -75,13 +76,10 @@ impl Member {
 
     /// Does what the highest known certificate asks for. Doing it twice does no harm.
     pub(super) fn consider_tip(&mut self) {
-        let Some((tip, _)) = self.tip.clone() else {
-            return;
-        };
-        let ahead = self.round().is_none_or(|round| round < tip.round);
-        if !ahead {
-            return;
-        }
+        let round = self.round();
+        let ahead = |tip: &&StateCertificate| round.is_none_or(|round| round < tip.round);
+        let tip = self.tip.as_ref().map(|(tip, _)| tip).filter(ahead);
+        let Some(tip) = tip.cloned() else { return };
         match self.phase {
             Phase::Recall | Phase::Done => {}
             Phase::Follow => self.join_if_admitted(),
@@ -283,8 +281,8 @@ impl Member {
         }
         if current {
             let Some(work) = &mut self.work else { return };
-            work.blocks
-                .insert(block.block.digest(&run_id), block.block.clone());
+            let known = Known::new(&run_id, Arc::new(block.block));
+            work.blocks.insert(known.digest, known);
             return work.simplex.certificate(block.certificate);
         }
         if let Err(error) = block.block.changes.iter().try_for_each(|change| {
@@ -304,7 +302,7 @@ impl Member {
             self.start_sync(None);
         }
         if let Some((certificate, teller)) = self.unproven.take() {
-            self.on_state_certificate(teller, certificate);
+            self.on_state_certificate(teller, &certificate);
         }
         // Further links may follow, and what this member wants may have changed with this one.
         self.send(from, Message::Ask(Ask::Tip));
@@ -327,13 +325,13 @@ impl Member {
             }
             Ask::Final(round) => {
                 if let Some(block) = self.finals.get(&round).cloned() {
-                    self.send(from, Message::Final(Box::new(block)));
+                    self.send(from, Message::Final(Box::new((*block).clone())));
                 }
             }
             Ask::Block(round, digest) => {
                 let work = self.work.as_ref().filter(|work| work.round == round);
                 if let Some(block) = work.and_then(|w| w.blocks.get(&digest)).cloned() {
-                    self.send(from, Message::Block(Box::new(block)));
+                    self.send(from, Message::Block(Box::new((*block.block).clone())));
                 }
             }
             Ask::Manifest(root) => self.answer_manifest(from, root),

@@ -19,6 +19,8 @@ pub struct Certifier {
     voters: Vec<MemberId>,
     quorum: usize,
     votes: BTreeMap<MemberId, BTreeMap<u32, RootVote>>,
+    /// How many members' latest vote is for a root.
+    counts: BTreeMap<Root, usize>,
 }
 
 impl Certifier {
@@ -30,6 +32,7 @@ impl Certifier {
             voters,
             quorum,
             votes: BTreeMap::new(),
+            counts: BTreeMap::new(),
         }
     }
 
@@ -54,9 +57,21 @@ impl Certifier {
             Some(known) if known.root != vote.root => Some(Evidence::TwoRoots(known.clone(), vote)),
             Some(_) => None,
             None => {
+                let before = votes.values().next_back().map(|latest| latest.root);
                 votes.insert(vote.attempt, vote);
+                let after = votes.values().next_back().map(|latest| latest.root);
+                self.recount(before, after);
                 None
             }
+        }
+    }
+
+    fn recount(&mut self, before: Option<Root>, after: Option<Root>) {
+        if let Some(count) = before.and_then(|root| self.counts.get_mut(&root)) {
+            *count -= 1;
+        }
+        if let Some(root) = after {
+            *self.counts.entry(root).or_default() += 1;
         }
     }
 
@@ -81,23 +96,15 @@ impl Certifier {
 
     /// A root other than `mine` that at least `least` members signed.
     pub fn rival(&self, mine: &Root, least: usize) -> Option<Root> {
-        let mut counts: BTreeMap<Root, usize> = BTreeMap::new();
-        for vote in self.latest().filter(|vote| vote.root != *mine) {
-            *counts.entry(vote.root).or_default() += 1;
-        }
-        counts
-            .into_iter()
-            .find(|(_, count)| *count >= least)
-            .map(|(root, _)| root)
+        let mut others = self.counts.iter().filter(|(root, _)| *root != mine);
+        let found = others.find(|(_, count)| **count >= least);
+        found.map(|(root, _)| *root)
     }
 
     /// The certificate, once a quorum signed one root.
     pub fn certificate(&self) -> Option<StateCertificate> {
-        let mut roots: BTreeMap<Root, usize> = BTreeMap::new();
-        for vote in self.latest() {
-            *roots.entry(vote.root).or_default() += 1;
-        }
-        let (root, _) = roots.into_iter().find(|(_, count)| *count >= self.quorum)?;
+        let enough = |(_, count): &(&Root, &usize)| **count >= self.quorum;
+        let root = *self.counts.iter().find(enough)?.0;
         let seals = self
             .voters
             .iter()

@@ -8,6 +8,7 @@ use crate::{
     ids::Root,
     message::{Message, RootVote, StateCertificate, nonce_commitment},
 };
+use std::sync::Arc;
 
 impl Member {
     /// Signs the founding state, when a run begins.
@@ -36,12 +37,11 @@ impl Member {
         let Some(block) = work.final_block.as_ref().map(|b| &b.block) else {
             return false;
         };
-        let run_id = &self.settings.run_id;
-        let held = |signed: &crate::message::SignedHeader| {
-            let entry = work.collection.entry(&signed.header.id(run_id));
+        let held = |id| {
+            let entry = work.collection.entry(id);
             entry.is_some_and(|entry| entry.payload == Payload::Held)
         };
-        if !block.cut.iter().all(held) {
+        if !work.final_ids.iter().all(held) {
             return false;
         }
         let before = self.chain.current();
@@ -146,33 +146,31 @@ impl Member {
     }
 
     /// Takes another member's signature under the next root.
-    pub(super) fn on_root(&mut self, vote: RootVote) {
+    pub(super) fn on_root(&mut self, vote: &RootVote, message: &Arc<Message>) {
         let Some(certifier) = &mut self.certifier else {
             return;
         };
         if vote.round < certifier.round {
             // Its state is certified here; whoever still says it may not know.
-            self.on_late_root(&vote);
+            self.on_late_root(vote);
             return self.help_laggard(vote.member);
         }
         if (vote.epoch, vote.round) != (certifier.epoch, certifier.round) {
             return self.refuse(vote.member, "root: for another epoch or round".to_owned());
         }
-        if !certifier.wants(&vote) {
+        if !certifier.wants(vote) {
             return;
         }
         if !vote.verify(&self.settings.run_id, self.verifier.as_ref()) {
             return self.refuse(vote.member, "root: the signature does not hold".to_owned());
         }
-        self.memory.remember(Message::Root(vote.clone()));
-        let (member, nonce) = (vote.member, vote.nonce);
-        let noted = vote.clone();
-        let evidence = certifier.vote(vote);
+        self.memory.remember(message.clone());
+        let evidence = certifier.vote(vote.clone());
         if let Some(evidence) = evidence {
             self.note_evidence(evidence);
         }
-        self.note_for_passing(&noted);
-        self.check_nonce(&member, nonce);
+        self.note_for_passing(vote);
+        self.check_nonce(&vote.member, vote.nonce);
         self.progressed();
     }
 
@@ -193,15 +191,12 @@ impl Member {
 
     /// Looks whether the next state is certified, or whether this member's root is the odd one.
     pub(super) fn settle_certification(&mut self) {
-        if let Some(certificate) = self.certifier.as_ref().and_then(|c| c.certificate()) {
-            let known = self
-                .tip
-                .as_ref()
-                .is_some_and(|(tip, _)| tip.round >= certificate.round);
-            if !known {
-                self.begin_passing(certificate.clone());
-                self.tip = Some((certificate, self.me));
-            }
+        let tip = self.tip.as_ref().map(|(tip, _)| tip.round);
+        let open = self.certifier.as_ref();
+        let open = open.filter(|c| tip.is_none_or(|tip| tip < c.round));
+        if let Some(certificate) = open.and_then(|certifier| certifier.certificate()) {
+            self.begin_passing(certificate.clone());
+            self.tip = Some((certificate, self.me));
         }
         self.consider_tip();
         self.refold_if_odd();
@@ -253,10 +248,11 @@ impl Member {
                 }
             };
         }
-        if let Some((held, folded)) = self.next.clone() {
-            if held.root == certificate.root {
-                return self.close_round(held, &folded, certificate);
-            }
+        let agreed = |(held, _): &mut (Held, _)| held.root == certificate.root;
+        if let Some((held, folded)) = self.next.take_if(agreed) {
+            return self.close_round(held, &folded, certificate);
+        }
+        if let Some(root) = self.next.as_ref().map(|(held, _)| held.root) {
             let running = self
                 .work
                 .as_ref()
@@ -267,7 +263,7 @@ impl Member {
             } else if !running {
                 let text = format!(
                     "refolding gave {} again, {} is certified: taking the state from the others",
-                    held.root.short(),
+                    root.short(),
                     certificate.root.short()
                 );
                 self.incident("divergence", text);
@@ -277,18 +273,16 @@ impl Member {
     }
 
     fn close_round(&mut self, held: Held, folded: &Folded, certificate: StateCertificate) {
-        let work = self.work.clone().expect("a fold belongs to a round");
+        let work = self.work.take().expect("a fold belongs to a round");
         self.drop_settled(&work);
-        if let Some(block) = work
-            .final_block
-            .clone()
-            .filter(|b| !b.block.changes.is_empty())
-        {
-            self.open_epoch(block);
+        let link = work.final_block.as_ref();
+        if let Some(block) = link.filter(|b| !b.block.changes.is_empty()) {
+            self.open_epoch((**block).clone());
         }
         self.persist(Durable::Certified(certificate.clone()));
         self.record_genesis(self.founding.root);
         self.record_round(&work, folded, &certificate);
+        self.work = Some(work);
         self.move_to(held, certificate);
     }
 

@@ -37,12 +37,41 @@ pub struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Collection {
     entries: BTreeMap<Digest, Entry>,
+    /// Identities of each member's headers, ascending.
+    by_member: BTreeMap<MemberId, Vec<Digest>>,
     holders: BTreeMap<Digest, BTreeSet<MemberId>>,
     holds: BTreeMap<MemberId, Vec<Holds>>,
     announced: BTreeSet<Digest>,
+    /// Held here, and not said to be.
+    unannounced: Vec<Digest>,
+    /// Members with a payload here, and members that announced two.
+    settled_members: BTreeSet<MemberId>,
+    /// Entries whose payload is here.
+    held: usize,
+    /// Counts everything that a judgement of a block may depend on.
+    version: u64,
+    /// True where a quorum may have come about since it was last looked for.
+    may_have_quorums: bool,
 }
 
 impl Collection {
+    /// Changes with everything that a judgement of a block may depend on.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The number of updates whose payload is here.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// True where each of these members has a payload here, or announced two updates.
+    pub fn settles(&self, members: &[MemberId]) -> bool {
+        let mut wanted = members.iter();
+        self.settled_members.len() >= members.len()
+            && wanted.all(|member| self.settled_members.contains(member))
+    }
+
     /// All entries, by identity.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
@@ -55,25 +84,48 @@ impl Collection {
 
     /// The entries of one member.
     pub fn of(&self, member: &MemberId) -> impl Iterator<Item = &Entry> {
-        self.entries
-            .values()
-            .filter(move |entry| entry.header.header.member == *member)
+        let ids = self.by_member.get(member).into_iter().flatten();
+        ids.filter_map(|id| self.entries.get(id))
     }
 
     /// True where a further header of this member would not be kept.
     pub fn is_full(&self, member: &MemberId) -> bool {
-        self.of(member).count() >= MAX_HEADERS_A_MEMBER
+        let ids = self.by_member.get(member);
+        ids.is_some_and(|ids| ids.len() >= MAX_HEADERS_A_MEMBER)
     }
 
     /// Keeps a header that was checked.
     pub fn insert(&mut self, id: Digest, header: SignedHeader, payload: Payload) {
+        if self.entries.contains_key(&id) {
+            return;
+        }
+        let member = header.header.member;
+        let ids = self.by_member.entry(member).or_default();
+        ids.push(id);
+        ids.sort();
+        if ids.len() > 1 {
+            self.settled_members.insert(member);
+        }
+        self.version += 1;
+        self.may_have_quorums = true;
         let entry = Entry {
             header,
             id,
             payload,
             quorum_at: None,
         };
-        self.entries.entry(id).or_insert(entry);
+        self.entries.insert(id, entry);
+        if payload == Payload::Held {
+            self.count_held(id, member);
+        }
+    }
+
+    fn count_held(&mut self, id: Digest, member: MemberId) {
+        self.held += 1;
+        self.settled_members.insert(member);
+        if !self.announced.contains(&id) {
+            self.unannounced.push(id);
+        }
     }
 
     /// Two headers of one member, if there are.
@@ -82,16 +134,21 @@ impl Collection {
         Some((headers.next()?, headers.next()?))
     }
 
-    /// What became of a payload; the entries it belongs to.
-    pub fn set_payload(&mut self, payload: &BlobHash, to: Payload) -> Vec<Digest> {
-        let of_payload = |e: &&mut Entry| e.header.header.payload == *payload;
-        let entries = self.entries.values_mut().filter(of_payload);
-        entries
-            .map(|entry| {
-                entry.payload = to;
-                entry.id
-            })
-            .collect()
+    /// What became of a payload. One that is held stays held.
+    pub fn set_payload(&mut self, payload: &BlobHash, to: Payload) {
+        let concerned = |e: &&mut Entry| {
+            e.header.header.payload == *payload && e.payload != to && e.payload != Payload::Held
+        };
+        let mut held = Vec::new();
+        for entry in self.entries.values_mut().filter(concerned) {
+            entry.payload = to;
+            held.push((entry.id, entry.header.header.member));
+        }
+        self.version += 1;
+        if to == Payload::Held {
+            held.into_iter()
+                .for_each(|(id, member)| self.count_held(id, member));
+        }
     }
 
     /// Keeps a checked hold message; `limit` bounds the identities kept of one member.
@@ -107,6 +164,7 @@ impl Collection {
         for id in &holds.headers {
             news |= self.holders.entry(*id).or_default().insert(member);
         }
+        self.may_have_quorums |= news;
         if news {
             kept.push(holds);
         }
@@ -115,10 +173,14 @@ impl Collection {
 
     /// Marks entries that a quorum holds since `now`.
     pub fn note_quorums(&mut self, quorum: usize, now: Timestamp) {
-        for entry in self.entries.values_mut() {
+        if !std::mem::take(&mut self.may_have_quorums) {
+            return;
+        }
+        for entry in self.entries.values_mut().filter(|e| e.quorum_at.is_none()) {
             let holders = self.holders.get(&entry.id).map_or(0, BTreeSet::len);
-            if entry.quorum_at.is_none() && holders >= quorum {
+            if holders >= quorum {
                 entry.quorum_at = Some(now);
+                self.version += 1;
             }
         }
     }
@@ -135,27 +197,17 @@ impl Collection {
             .is_some_and(|entry| entry.payload == Payload::Held || entry.quorum_at.is_some())
     }
 
-    /// True where a payload of this member is here.
-    pub fn holds_of(&self, member: &MemberId) -> bool {
-        self.of(member).any(|entry| entry.payload == Payload::Held)
-    }
-
     /// Payloads held here that this member has not said so of; they count as said from now on.
     pub fn take_unannounced(&mut self) -> Vec<Digest> {
-        let held = self
-            .entries
-            .values()
-            .filter(|e| e.payload == Payload::Held)
-            .map(|e| e.id);
-        let fresh: Vec<Digest> = held.filter(|id| !self.announced.contains(id)).collect();
+        let mut fresh = std::mem::take(&mut self.unannounced);
+        fresh.sort();
         self.announced.extend(&fresh);
         fresh
     }
 
     /// True where [`Self::take_unannounced`] would give something.
     pub fn has_unannounced(&self) -> bool {
-        let mut held = self.entries.values().filter(|e| e.payload == Payload::Held);
-        held.any(|entry| !self.announced.contains(&entry.id))
+        !self.unannounced.is_empty()
     }
 
     /// The signed holds of one member.

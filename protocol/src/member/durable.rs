@@ -5,7 +5,7 @@ use crate::{
     ids::{Round, View},
     message::{Block, FinalBlock, Proposal, RootVote, SignedHeader, Vote},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Rounds behind the certified one whose entries are kept.
 const KEPT_ROUNDS: u64 = 3;
@@ -17,7 +17,7 @@ pub(super) struct OwnLog {
     pub votes: Vec<Vote>,
     pub roots: Vec<RootVote>,
     pub proposals: BTreeMap<(Round, View), Proposal>,
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<Arc<Block>>,
 }
 
 impl OwnLog {
@@ -75,7 +75,7 @@ impl Member {
                     let key = (proposal.block.round, proposal.view);
                     self.own.proposals.insert(key, proposal);
                 }
-                Durable::Block(block) => self.own.blocks.push(block),
+                Durable::Block(block) => self.own.blocks.push(Arc::new(block)),
                 Durable::Vote(vote) => self.own.votes.push(vote),
                 Durable::Root(vote) => self.own.roots.push(vote),
                 Durable::Final(block) => finals.push(block),
@@ -114,6 +114,6 @@ impl Member {
                 .extend(block.clone())
                 .expect("a logged link continues the chain");
         }
-        self.remember_final(block);
+        self.remember_final(Arc::new(block));
     }
 }

@@ -7,12 +7,15 @@ use super::{
     work::{FoldStage, Work},
 };
 use crate::{
-    ids::{BlobHash, MemberId, Round},
+    ids::{BlobHash, Digest, MemberId, Round},
     message::{Evidence, Holds, MAX_HOLDS, MAX_NUMERICS_BYTES, Message, Present, SignedHeader},
     record::AbsentReason,
     simplex::Simplex,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Each batch of holds of a round is gathered this many times as long as the one before.
 const HOLD_BATCH_GROWTH: u64 = 4;
@@ -126,6 +129,7 @@ impl Member {
             view_ends: None,
             proposed: BTreeSet::new(),
             final_block: None,
+            final_ids: Vec::new(),
             fold: FoldStage::Waiting,
             fold_attempt: 0,
             presents: BTreeMap::new(),
@@ -177,11 +181,11 @@ impl Member {
         let (epoch, round) = (work.epoch, work.round);
         let run_id = self.settings.run_id;
         let present = Present::signed(&run_id, epoch, round, self.signer.as_ref());
-        self.on_present(present.clone());
+        self.on_present(&present);
         self.broadcast(Message::Present(present));
     }
 
-    pub(super) fn on_present(&mut self, present: Present) {
+    pub(super) fn on_present(&mut self, present: &Present) {
         let Some(work) = &mut self.work else { return };
         let current = (present.epoch, present.round) == (work.epoch, work.round);
         let wanted = current && work.voters.contains(&present.member);
@@ -189,7 +193,7 @@ impl Member {
             return;
         }
         if present.verify(&self.settings.run_id, self.verifier.as_ref()) {
-            work.presents.insert(present.member, present);
+            work.presents.insert(present.member, present.clone());
         } else {
             self.refuse(
                 present.member,
@@ -199,7 +203,11 @@ impl Member {
     }
 
     /// Checks a header of the present round against the plan and the base.
-    pub(super) fn check_header(&self, signed: &SignedHeader) -> Result<(), HeaderError> {
+    pub(super) fn check_header(
+        &self,
+        signed: &SignedHeader,
+        id: &Digest,
+    ) -> Result<(), HeaderError> {
         let work = self
             .work
             .as_ref()
@@ -252,14 +260,14 @@ impl Member {
             let (expected, found) = (settings.numerics.clone(), header.numerics[..cut].to_owned());
             return Err(HeaderError::Numerics { expected, found });
         }
-        if !signed.verify(&settings.run_id, self.verifier.as_ref()) {
+        if !signed.verify_as(id, self.verifier.as_ref()) {
             return Err(HeaderError::Signature);
         }
         Ok(())
     }
 
     /// Takes a header of the present round.
-    pub(super) fn on_header(&mut self, signed: SignedHeader) {
+    pub(super) fn on_header(&mut self, signed: &SignedHeader, message: &Arc<Message>) {
         let id = signed.header.id(&self.settings.run_id);
         let Some(work) = &self.work else { return };
         if work.collection.entry(&id).is_some() || work.simplex.decided().is_some() {
@@ -269,15 +277,19 @@ impl Member {
         if work.collection.is_full(&member) {
             return;
         }
-        if let Err(error) = self.check_header(&signed) {
+        if let Err(error) = self.check_header(signed, &id) {
             return self.refuse(member, format!("header: {error}"));
         }
-        self.accept_header(signed);
+        self.accept_header(signed, id, message);
     }
 
-    /// Keeps a checked header and fetches its payload.
-    pub(super) fn accept_header(&mut self, signed: SignedHeader) {
-        let id = signed.header.id(&self.settings.run_id);
+    /// Keeps a checked header and fetches its payload. `message` is the one that carries it.
+    pub(super) fn accept_header(
+        &mut self,
+        signed: &SignedHeader,
+        id: Digest,
+        message: &Arc<Message>,
+    ) {
         let member = signed.header.member;
         let Some(work) = &mut self.work else { return };
         if work.collection.entry(&id).is_some() || work.collection.is_full(&member) {
@@ -288,23 +300,21 @@ impl Member {
             .insert(id, signed.clone(), Payload::Fetching);
         let two = work.collection.equivocation(&member);
         let two = two.map(|(a, b)| (Box::new(a.clone()), Box::new(b.clone())));
-        self.memory
-            .remember(Message::Header(Box::new(signed.clone())));
+        self.memory.remember(message.clone());
         self.event(Event::Announced { round, member });
         if let Some((a, b)) = two {
             self.note_evidence(Evidence::TwoHeaders(a, b));
         }
-        self.fetch(&signed);
+        self.fetch(signed, &id);
         self.progressed();
     }
 
     /// Asks the driver for a payload, from its author and from whoever said it holds it.
-    pub(super) fn fetch(&mut self, signed: &SignedHeader) {
+    pub(super) fn fetch(&mut self, signed: &SignedHeader, id: &Digest) {
         let Some(work) = &self.work else { return };
         let header = &signed.header;
-        let id = header.id(&self.settings.run_id);
         let mut holders = vec![header.member];
-        let others = work.collection.holders(&id).copied();
+        let others = work.collection.holders(id).copied();
         holders.extend(others.filter(|m| *m != header.member && *m != self.me));
         self.outputs.push_back(Output::Fetch(FetchTask {
             round: header.round,
@@ -323,7 +333,7 @@ impl Member {
             .collection
             .entries()
             .find(|entry| of_payload(&entry.header));
-        let Some(signed) = known.map(|entry| entry.header.clone()) else {
+        let Some(member) = known.map(|entry| entry.header.header.member) else {
             return;
         };
         match outcome {
@@ -332,11 +342,8 @@ impl Member {
                 let elapsed = self.now.since(work.started);
                 self.deadline.arrival(0, elapsed);
                 work.gather_holds(&self.settings, self.now);
-                let held = work
-                    .collection
-                    .entries()
-                    .filter(|e| e.payload == Payload::Held);
-                let (round, held, active) = (work.round, held.count(), work.active.len());
+                let held = work.collection.held();
+                let (round, active) = (work.round, work.active.len());
                 self.event(Event::Holding {
                     round,
                     held,
@@ -349,14 +356,20 @@ impl Member {
             Err(FetchFault::Unavailable) => {}
             Err(FetchFault::Invalid(reason)) => {
                 work.collection.set_payload(&payload, Payload::Invalid);
-                self.refuse(signed.header.member, format!("payload: {reason}"));
+                self.refuse(member, format!("payload: {reason}"));
             }
         }
     }
 
     /// Sends the batch of holds when its time has come, or when nothing more is waited for.
     pub(super) fn flush_holds(&mut self) {
-        let Some(work) = &self.work else { return };
+        let Some(work) = self
+            .work
+            .as_ref()
+            .filter(|w| w.collection.has_unannounced())
+        else {
+            return;
+        };
         if work.flush_holds_at.is_some_and(|at| at <= self.now) || work.has_all_active() {
             self.send_holds();
         }
@@ -385,12 +398,12 @@ impl Member {
     }
 
     /// Takes another member's holds.
-    pub(super) fn on_holds(&mut self, holds: Holds) {
+    pub(super) fn on_holds(&mut self, holds: &Holds) {
         let Some(work) = &mut self.work else { return };
         if work.simplex.decided().is_some() || !work.voters.contains(&holds.member) {
             return;
         }
-        if work.collection.signed_holds(&holds.member).contains(&holds) {
+        if work.collection.signed_holds(&holds.member).contains(holds) {
             return;
         }
         if !holds.verify(&self.settings.run_id, self.verifier.as_ref()) {
@@ -400,12 +413,12 @@ impl Member {
             );
         }
         let limit = 2 * work.voters.len();
-        work.collection.hold(holds, limit);
+        work.collection.hold(holds.clone(), limit);
         work.collection.note_quorums(work.quorum, self.now);
     }
 
     /// Dates a header that came after its round was over.
-    pub(super) fn on_late_header(&mut self, signed: &SignedHeader) {
+    pub(super) fn on_late_header(&mut self, signed: &SignedHeader, message: &Arc<Message>) {
         let Some((round, started)) = self.previous else {
             return;
         };
@@ -415,8 +428,7 @@ impl Member {
             return;
         }
         if signed.verify(&self.settings.run_id, self.verifier.as_ref()) {
-            self.memory
-                .remember(Message::Header(Box::new(signed.clone())));
+            self.memory.remember(message.clone());
             self.deadline.arrival(1, self.now.since(started));
         }
     }

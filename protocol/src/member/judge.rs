@@ -1,6 +1,9 @@
 //! Is a proposed block valid? Now, later, or never in this view.
 
-use super::{Member, work::Work};
+use super::{
+    Member,
+    work::{Known, Pending, Work},
+};
 use crate::{
     ids::{MemberId, Timestamp},
     message::{Block, Evidence, MAX_BLOCK_BYTES, MAX_CHANGES, MAX_EVIDENCE},
@@ -19,20 +22,22 @@ pub(super) enum Verdict {
 
 impl Member {
     /// Judges a block that no justification forces.
-    pub(super) fn judge(&self, block: &Block, received: Timestamp) -> Verdict {
+    pub(super) fn judge(&self, pending: &Pending) -> Verdict {
         let work = self
             .work
             .as_ref()
             .expect("blocks are judged within a round");
-        if let Err(text) = self.check_form(work, block) {
+        let block = &*pending.known.block;
+        if !pending.formed
+            && let Err(text) = self.check_form(work, &pending.known)
+        {
             return Verdict::Never(text);
         }
-        let run_id = &self.settings.run_id;
-        let mut available = block.cut.iter().map(|signed| signed.header.id(run_id));
-        if !available.all(|id| work.collection.is_available(&id)) {
+        let mut ids = pending.known.ids.iter();
+        if !ids.all(|id| work.collection.is_available(id)) {
             return Verdict::Later;
         }
-        if let Some(member) = self.left_out(work, block, received) {
+        if let Some(member) = self.left_out(work, block, pending.received) {
             let text = format!("leaves out {member}, whose update a quorum holds");
             return Verdict::Never(text);
         }
@@ -40,7 +45,8 @@ impl Member {
     }
 
     /// Form, signatures, changes, evidence: what no later moment can mend.
-    fn check_form(&self, work: &Work, block: &Block) -> Result<(), String> {
+    fn check_form(&self, work: &Work, known: &Known) -> Result<(), String> {
+        let block = &*known.block;
         let certificate = &block.certificate;
         if (certificate.round, certificate.root) != (work.round, work.base) {
             return Err("it carries the certificate of another state".to_owned());
@@ -48,9 +54,9 @@ impl Member {
         if *certificate != work.certificate {
             self.check_state_certificate(certificate)?;
         }
-        self.check_cut(work, block)?;
+        self.check_cut(work, known)?;
         self.check_presents(work, block)?;
-        let bytes = crate::encoding::encode(block).len();
+        let bytes = known.bytes;
         if bytes > MAX_BLOCK_BYTES {
             return Err(format!(
                 "a block has at most {MAX_BLOCK_BYTES} bytes, this one {bytes}"
@@ -79,22 +85,21 @@ impl Member {
         Ok(())
     }
 
-    fn check_cut(&self, work: &Work, block: &Block) -> Result<(), String> {
+    fn check_cut(&self, work: &Work, known: &Known) -> Result<(), String> {
         let mut least = 0;
-        for signed in &block.cut {
+        for (signed, id) in known.block.cut.iter().zip(&known.ids) {
             let position = work.simplex.position(&signed.header.member);
             let position = position.ok_or("its cut names a member without a vote")?;
             if position < least {
                 return Err("its cut is not in member order, or names a member twice".to_owned());
             }
             least = position + 1;
-            let id = signed.header.id(&self.settings.run_id);
             let known = work
                 .collection
-                .entry(&id)
+                .entry(id)
                 .is_some_and(|entry| entry.header == *signed);
             if !known {
-                self.check_header(signed)
+                self.check_header(signed, id)
                     .map_err(|error| format!("header: {error}"))?;
             }
         }

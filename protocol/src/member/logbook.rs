@@ -114,7 +114,7 @@ impl Member {
         };
         let (work_body, update) = self.own_bodies(work);
         let intake = Body::Intake(Done::Yes(self.intake(work, block)));
-        let commit = self.commit(block, folded, certificate);
+        let commit = self.commit(work, block, folded, certificate);
         for body in [work_body, update, intake, commit] {
             self.append(Log::Main, work.round, &body);
         }
@@ -185,19 +185,20 @@ impl Member {
         IntakeBody { entries, holds }
     }
 
-    fn commit(&self, block: &FinalBlock, folded: &Folded, of: &StateCertificate) -> Body {
+    fn commit(
+        &self,
+        work: &Work,
+        block: &FinalBlock,
+        folded: &Folded,
+        of: &StateCertificate,
+    ) -> Body {
         let run_id = &self.settings.run_id;
-        let mut headers: Vec<Digest> = block
-            .block
-            .cut
-            .iter()
-            .map(|header| header.header.id(run_id))
-            .collect();
+        let mut headers = work.final_ids.clone();
         headers.sort();
         Body::Commit(Done::Yes(Box::new(CommitBody {
             folded: true,
             rule: self.settings.rule,
-            cut: block.block.cut_digest(run_id),
+            cut: block.block.cut_digest_of(run_id, &headers),
             headers,
             finalization: block.certificate.clone(),
             weights: folded.weights.clone(),

@@ -126,7 +126,7 @@ pub struct Member {
     /// A certificate of an epoch that the chain does not reach yet.
     unproven: Option<(StateCertificate, MemberId)>,
     own: OwnLog,
-    finals: BTreeMap<Round, FinalBlock>,
+    finals: BTreeMap<Round, Arc<FinalBlock>>,
     ahead: VecDeque<(MemberId, Arc<Message>)>,
     memory: Memory,
     motions: Motions,
@@ -244,9 +244,8 @@ impl Member {
         let pass = self.passing.as_ref().and_then(Passing::due);
         let pass = pass.map(|at| (at, "pass on"));
         let work = self.work.as_ref().filter(|_| self.phase == Phase::Round);
-        let round = work
-            .into_iter()
-            .flat_map(|work| work.timers(&self.settings));
+        let round = work.into_iter();
+        let round = round.flat_map(|work| work.timers(&self.settings)).flatten();
         resend
             .into_iter()
             .chain(pass)
@@ -295,7 +294,7 @@ impl Member {
     }
 
     fn is_voter(&self) -> bool {
-        self.chain.current().voters().contains(&self.me)
+        self.chain.current().is_voter(&self.me)
     }
 
     /// Milliseconds since 1970, for dating records alone.

@@ -229,6 +229,9 @@ impl Member {
 
     /// The changes that could stand in a block now, each valid after those before it.
     pub(super) fn complete_changes(&self) -> Vec<Change> {
+        if self.motions.open.is_empty() && self.motions.own_changes.is_empty() {
+            return Vec::new();
+        }
         let membership = self.chain.current();
         let needed = membership.threshold();
         let amendments = self

@@ -2,7 +2,7 @@
 
 use super::{Durable, Member, work::Work};
 use crate::{
-    ids::Timestamp,
+    ids::{MemberId, Timestamp},
     ledger::MAX_VOTERS,
     message::{
         Block, MAX_BLOCK_BYTES, MAX_CHANGES, MAX_EVIDENCE, MAX_JUSTIFICATION, Message, Proposal,
@@ -33,7 +33,10 @@ impl Member {
             .last()
             .filter(|c| c.ballot.kind == VoteKind::Notarize);
         let block = match notarized {
-            Some(certificate) => work.blocks.get(&certificate.ballot.digest).cloned(),
+            Some(certificate) => {
+                let known = work.blocks.get(&certificate.ballot.digest);
+                known.map(|known| (*known.block).clone())
+            }
             None => self.assemble(work),
         };
         let Some(block) = block else { return false };
@@ -48,7 +51,7 @@ impl Member {
         if let Some(work) = &mut self.work {
             work.proposed.insert(view);
         }
-        self.on_proposal(self.me, proposal);
+        self.on_proposal(self.me, &proposal);
         true
     }
 
@@ -66,30 +69,22 @@ impl Member {
 
     /// The block this member thinks right at this moment, if there is one yet.
     fn assemble(&self, work: &Work) -> Option<Block> {
-        let mut cut: Vec<SignedHeader> = Vec::new();
-        for member in &work.voters {
-            if work.collection.equivocation(member).is_some() {
-                continue;
-            }
-            let of_member = work.collection.of(member);
-            let available = of_member.filter(|entry| work.collection.is_available(&entry.id));
-            cut.extend(available.map(|entry| entry.header.clone()).next());
-        }
-        let covered = work.active.iter().all(|member| {
-            cut.iter().any(|signed| signed.header.member == *member)
-                || work.collection.equivocation(member).is_some()
-        });
+        let cut: Vec<&SignedHeader> = work.voters.iter().filter_map(|m| chosen(work, m)).collect();
+        let covered = || {
+            work.active.iter().all(|member| {
+                chosen(work, member).is_some() || work.collection.equivocation(member).is_some()
+            })
+        };
         let passed = |at: Option<Timestamp>| at.is_some_and(|at| at <= self.now);
         let late = passed(work.deadline(&self.settings));
         let enough = !cut.is_empty() && cut.len() >= self.settings.minimum_updates;
+        let full = enough && (late || covered());
         let changes = self.complete_changes();
-        if !enough || !(covered || late) {
-            let empty = passed(work.second_deadline()) || (late && !changes.is_empty());
-            if !empty {
-                return None;
-            }
-            cut.clear();
+        let empty = passed(work.second_deadline()) || (late && !changes.is_empty());
+        if !full && !empty {
+            return None;
         }
+        let cut = cut.into_iter().filter(|_| full).cloned().collect();
         let evidence = self
             .proofs
             .pending()
@@ -107,6 +102,16 @@ impl Member {
             certificate: work.certificate.clone(),
         }))
     }
+}
+
+/// The update of a member that a block may carry: available, and the only one it announced.
+fn chosen<'a>(work: &'a Work, member: &MemberId) -> Option<&'a SignedHeader> {
+    if work.collection.equivocation(member).is_some() {
+        return None;
+    }
+    let mut of_member = work.collection.of(member);
+    let available = of_member.find(|entry| work.collection.is_available(&entry.id));
+    available.map(|entry| &entry.header)
 }
 
 /// Leaves out what can wait for a later block until the block fits: evidence first, then changes.

@@ -10,7 +10,10 @@ use crate::{
     ids::{MemberId, Round, RunId},
     message::{Ask, Message, Recalled, RootVote, SignedHeader, Vote},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Messages of one member that are remembered for it.
 const MAX_REMEMBERED: usize = 48;
@@ -29,7 +32,7 @@ pub(super) struct Recall {
 /// What members signed lately, kept for them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
-    of: BTreeMap<MemberId, Vec<Message>>,
+    of: BTreeMap<MemberId, Vec<Arc<Message>>>,
 }
 
 fn author(message: &Message) -> Option<(MemberId, Round)> {
@@ -43,7 +46,7 @@ fn author(message: &Message) -> Option<(MemberId, Round)> {
 
 impl Memory {
     /// Keeps a message for its author; the oldest gives way.
-    pub fn remember(&mut self, message: Message) {
+    pub fn remember(&mut self, message: Arc<Message>) {
         let Some((member, _)) = author(&message) else {
             return;
         };
@@ -59,8 +62,10 @@ impl Memory {
     /// True where no header of this member in this round is remembered.
     pub fn is_new(&self, member: &MemberId, round: Round) -> bool {
         let kept = self.of.get(member).into_iter().flatten();
-        let headers = kept.filter(|message| matches!(message, Message::Header(_)));
-        !headers.filter_map(author).any(|(_, r)| r == round)
+        let headers = kept.filter(|message| matches!(***message, Message::Header(_)));
+        !headers
+            .filter_map(|message| author(message))
+            .any(|(_, r)| r == round)
     }
 
     /// Forgets what lies behind.
@@ -80,7 +85,7 @@ impl Memory {
             roots: Vec::new(),
         };
         for message in self.of.get(member).into_iter().flatten() {
-            match message {
+            match &**message {
                 Message::Header(signed) if signed.header.round >= since => {
                     answer.headers.push((**signed).clone());
                 }
@@ -143,13 +148,13 @@ impl Member {
     }
 
     /// Takes an answer: every message in it proves itself by this member's own signature.
-    pub(super) fn on_recalled(&mut self, from: MemberId, answer: Recalled) {
+    pub(super) fn on_recalled(&mut self, from: MemberId, answer: &Recalled) {
         let Some(recall) = &self.recall else { return };
         let voter = self.chain.current().voters().contains(&from);
         if self.phase != Phase::Recall || answer.since != recall.since || !voter {
             return;
         }
-        let unknown = self.highest_unknown(&answer);
+        let unknown = self.highest_unknown(answer);
         let Some(recall) = &mut self.recall else {
             return;
         };

@@ -28,19 +28,19 @@ impl Member {
     /// Takes a message that was decoded.
     pub(super) fn receive(&mut self, from: MemberId, message: Arc<Message>) {
         let Some((round, author)) = belongs(&message) else {
-            return self.receive_timeless(from, (*message).clone());
+            return self.receive_timeless(from, &message);
         };
         let founding_vote = self.phase == Phase::Founding
             && matches!(&*message, Message::Root(vote) if vote.round.0 == 0);
         if founding_vote {
-            return self.receive_current((*message).clone(), from);
+            return self.receive_current(&message, from);
         }
         let Some(mine) = self.round().filter(|_| self.phase != Phase::Recall) else {
             return self.keep_ahead(author, message);
         };
         let in_round = self.phase == Phase::Round;
         if round == mine && in_round {
-            self.receive_current((*message).clone(), from);
+            self.receive_current(&message, from);
         } else if round < mine {
             self.receive_late(&message, round, author, from);
         } else if round == mine.next() || !in_round {
@@ -50,21 +50,21 @@ impl Member {
         }
     }
 
-    fn receive_current(&mut self, message: Message, from: MemberId) {
-        match message {
-            Message::Header(signed) => self.on_header(*signed),
+    fn receive_current(&mut self, message: &Arc<Message>, from: MemberId) {
+        match &**message {
+            Message::Header(signed) => self.on_header(signed, message),
             Message::Holds(holds) => self.on_holds(holds),
-            Message::Proposal(proposal) => self.on_proposal(from, *proposal),
-            Message::Vote(vote) => self.on_vote(vote),
-            Message::Root(vote) => self.on_root(vote),
+            Message::Proposal(proposal) => self.on_proposal(from, proposal),
+            Message::Vote(vote) => self.on_vote(vote, message),
+            Message::Root(vote) => self.on_root(vote, message),
             Message::Present(present) => self.on_present(present),
             _ => unreachable!("only messages of a round come here"),
         }
     }
 
     /// Messages that belong to no round, and answers.
-    fn receive_timeless(&mut self, from: MemberId, message: Message) {
-        match message {
+    fn receive_timeless(&mut self, from: MemberId, message: &Arc<Message>) {
+        match &**message {
             Message::Certificate(certificate) => {
                 let round = certificate.ballot.round;
                 match self.round() {
@@ -72,34 +72,39 @@ impl Member {
                         self.on_certificate(from, certificate);
                     }
                     Some(mine) if mine.next() == round => {
-                        self.keep_ahead(from, Arc::new(Message::Certificate(certificate)));
+                        self.keep_ahead(from, message.clone());
                     }
                     _ => {}
                 }
             }
             Message::State(certificate) => self.on_state_certificate(from, certificate),
-            Message::Motion(motion) => self.on_motion(from, *motion),
-            Message::Evidence(evidence) => self.on_evidence(from, *evidence),
-            Message::Ask(ask) => self.on_ask(from, ask),
-            Message::Final(block) => self.on_final(from, *block),
-            Message::Block(block) if self.is_agreeing() => self.on_block(*block),
-            Message::Manifest(manifest) => self.on_manifest(from, *manifest),
-            Message::Recalled(answer) => self.on_recalled(from, *answer),
+            Message::Motion(motion) => self.on_motion(from, (**motion).clone()),
+            Message::Evidence(evidence) => self.on_evidence(from, (**evidence).clone()),
+            Message::Ask(ask) => self.on_ask(from, ask.clone()),
+            Message::Final(block) => self.on_final(from, (**block).clone()),
+            Message::Block(block) if self.is_agreeing() => self.on_block(block),
+            Message::Manifest(manifest) => self.on_manifest(from, (**manifest).clone()),
+            Message::Recalled(answer) => self.on_recalled(from, answer),
             _ => {}
         }
     }
 
     /// A message of a round that is over here.
-    fn receive_late(&mut self, message: &Message, round: Round, author: MemberId, from: MemberId) {
-        if let Message::Header(signed) = message {
-            self.on_late_header(signed);
-        }
-        if let Message::Root(vote) = message {
-            self.on_late_root(vote);
+    fn receive_late(
+        &mut self,
+        message: &Arc<Message>,
+        round: Round,
+        author: MemberId,
+        from: MemberId,
+    ) {
+        match &**message {
+            Message::Header(signed) => self.on_late_header(signed, message),
+            Message::Root(vote) => self.on_late_root(vote),
+            _ => {}
         }
         // The author alone is helped: whoever forwards its messages need not lag.
         let long_over = self.round().is_some_and(|mine| round.next() < mine);
-        if author == from && (long_over || !matches!(message, Message::Root(_))) {
+        if author == from && (long_over || !matches!(**message, Message::Root(_))) {
             self.help_laggard(author);
         }
     }

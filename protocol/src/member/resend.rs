@@ -135,7 +135,9 @@ impl Member {
             .collection
             .entries()
             .filter(|e| e.payload == Payload::Fetching);
-        let missing: Vec<_> = missing.map(|entry| entry.header.clone()).collect();
-        missing.iter().for_each(|signed| self.fetch(signed));
+        let missing: Vec<_> = missing.map(|e| (e.header.clone(), e.id)).collect();
+        missing
+            .iter()
+            .for_each(|(signed, id)| self.fetch(signed, id));
     }
 }

@@ -1,10 +1,13 @@
 //! When to train, from which residual, and the header that comes of it.
 
-use super::{Durable, Member, Output, ResidualRule, TrainTask, Trained, collection::Payload};
+use super::{
+    Durable, Member, Output, ResidualRule, TrainTask, Trained, collection::Payload, work::Known,
+};
 use crate::{
     ids::{Epoch, Round},
     message::{Header, Message, nonce_commitment},
 };
+use std::sync::Arc;
 
 /// What the driver is training.
 #[derive(Clone, Copy, Debug)]
@@ -176,19 +179,20 @@ impl Member {
             .collect();
         let Some(work) = &mut self.work else { return };
         for block in blocks {
-            work.blocks.insert(block.digest(&run_id), block.clone());
+            let known = Known::new(&run_id, block.clone());
+            work.blocks.insert(known.digest, known);
         }
         votes.for_each(|vote| work.simplex.restore(vote.clone()));
         for proposal in proposals {
             if let Some(work) = &mut self.work {
                 work.proposed.insert(proposal.view);
             }
-            self.on_proposal(self.me, proposal);
+            self.on_proposal(self.me, &proposal);
         }
         if let (Some(block), Some(work)) = (finals, &mut self.work) {
-            work.blocks
-                .insert(block.block.digest(&run_id), block.block.clone());
-            work.simplex.certificate(block.certificate);
+            let known = Known::new(&run_id, Arc::new(block.block.clone()));
+            work.blocks.insert(known.digest, known);
+            work.simplex.certificate(block.certificate.clone());
         }
     }
 }

@@ -2,20 +2,61 @@
 
 use super::{Settings, collection::Collection};
 use crate::{
-    ids::{Digest, Epoch, MemberId, Root, Round, Timestamp, View},
-    message::{Block, FinalBlock, Present, Proposal, StateCertificate},
+    ids::{Digest, Epoch, MemberId, Root, Round, RunId, Timestamp, View},
+    message::{Block, FinalBlock, Present, StateCertificate},
     simplex::Simplex,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// A block and what follows from its bytes, computed once.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub block: Arc<Block>,
+    pub digest: Digest,
+    /// Identities of the cut's headers, in the order of the cut.
+    pub ids: Vec<Digest>,
+    /// Length of its encoding.
+    pub bytes: usize,
+}
+
+impl Known {
+    pub fn new(run_id: &RunId, block: Arc<Block>) -> Arc<Self> {
+        let (digest, bytes) = block.measured(run_id);
+        let ids = block.cut_ids(run_id);
+        Arc::new(Self {
+            block,
+            digest,
+            ids,
+            bytes,
+        })
+    }
+}
+
+/// What a judgement of a block depends on, besides the block. Judged again at the same, it comes to
+/// the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Circumstances {
+    pub collection: u64,
+    pub deadline: Option<Timestamp>,
+    /// How many deadlines have passed.
+    pub passed: u8,
+}
 
 /// A proposal and what was thought of it.
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
-    pub proposal: Proposal,
-    pub digest: Digest,
+    pub member: MemberId,
+    pub known: Arc<Known>,
     pub received: Timestamp,
     /// The one block that its justification allows, where there is one.
     pub forced: Option<Digest>,
+    /// Found to be of the right form, which no later moment changes.
+    pub formed: bool,
+    /// Judged too early to decide, in these circumstances.
+    pub judged: Option<Circumstances>,
     /// Voted for, or refused for good.
     pub settled: bool,
 }
@@ -47,12 +88,14 @@ pub(super) struct Work {
     pub collection: Collection,
     pub simplex: Simplex,
     pub proposals: BTreeMap<View, Pending>,
-    pub blocks: BTreeMap<Digest, Block>,
+    pub blocks: BTreeMap<Digest, Arc<Known>>,
     pub view_ends: Option<Timestamp>,
     pub proposed: BTreeSet<View>,
     /// Until when the present view's proposer waits for the block notarized below to be final.
     pub repeat_at: Option<Timestamp>,
-    pub final_block: Option<FinalBlock>,
+    pub final_block: Option<Arc<FinalBlock>>,
+    /// Identities of the final cut's headers, in the order of the cut.
+    pub final_ids: Vec<Digest>,
     pub fold: FoldStage,
     pub fold_attempt: u32,
     pub presents: BTreeMap<MemberId, Present>,
@@ -106,9 +149,7 @@ impl Work {
 
     /// True where a payload of every active member is here, or proof that it announced two.
     pub fn has_all_active(&self) -> bool {
-        self.active.iter().all(|member| {
-            self.collection.holds_of(member) || self.collection.equivocation(member).is_some()
-        })
+        self.collection.settles(&self.active)
     }
 
     /// True where this view follows on a notarization, so that its proposal can only repeat a block.
@@ -121,17 +162,28 @@ impl Work {
         below.is_some_and(|certificate| certificate.ballot.view.next() == view)
     }
 
-    /// The moments at which something is due.
-    pub fn timers(&self, settings: &Settings) -> Vec<(Timestamp, &'static str)> {
-        let undecided = self.simplex.decided().is_none();
-        let mut timers = Vec::new();
-        timers.extend(self.flush_holds_at.map(|at| (at, "holds")));
-        if undecided {
-            timers.extend(self.deadline(settings).map(|at| (at, "deadline")));
-            timers.extend(self.second_deadline().map(|at| (at, "second deadline")));
-            timers.extend(self.view_ends.map(|at| (at, "view")));
-            timers.extend(self.repeat_at.map(|at| (at, "repeat")));
+    /// What a judgement at this moment depends on.
+    pub fn circumstances(&self, settings: &Settings, now: Timestamp) -> Circumstances {
+        let deadline = self.deadline(settings);
+        let passed = [deadline, self.second_deadline()];
+        let passed = passed.into_iter().flatten().filter(|at| *at <= now);
+        Circumstances {
+            collection: self.collection.version(),
+            deadline,
+            passed: passed.count() as u8,
         }
-        timers
+    }
+
+    /// The moments at which something is due.
+    pub fn timers(&self, settings: &Settings) -> [Option<(Timestamp, &'static str)>; 5] {
+        let undecided = self.simplex.decided().is_none();
+        let while_undecided = |at: Option<Timestamp>| at.filter(|_| undecided);
+        [
+            self.flush_holds_at.map(|at| (at, "holds")),
+            while_undecided(self.deadline(settings)).map(|at| (at, "deadline")),
+            while_undecided(self.second_deadline()).map(|at| (at, "second deadline")),
+            while_undecided(self.view_ends).map(|at| (at, "view")),
+            while_undecided(self.repeat_at).map(|at| (at, "repeat")),
+        ]
     }
 }

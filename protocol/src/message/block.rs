@@ -85,15 +85,31 @@ impl Block {
     ///
     /// The strict wire encoding is canonical, so its bytes serve inside the hash.
     pub fn digest(&self, run_id: &RunId) -> Digest {
+        self.measured(run_id).0
+    }
+
+    /// The identity of the block, and the length of its encoding in bytes.
+    pub(crate) fn measured(&self, run_id: &RunId) -> (Digest, usize) {
+        let bytes = crate::encoding::encode(self);
         let mut out = Canonical::new("archipel/block/v1");
-        out.raw(&run_id.0).bytes(&crate::encoding::encode(self));
-        out.digest()
+        out.raw(&run_id.0).bytes(&bytes);
+        (out.digest(), bytes.len())
+    }
+
+    /// The identities of the cut's headers, in the order of the cut.
+    pub(crate) fn cut_ids(&self, run_id: &RunId) -> Vec<Digest> {
+        self.cut.iter().map(|h| h.header.id(run_id)).collect()
     }
 
     /// The identity of the cut: the sorted header identities.
     pub fn cut_digest(&self, run_id: &RunId) -> Digest {
-        let mut ids: Vec<Digest> = self.cut.iter().map(|h| h.header.id(run_id)).collect();
+        let mut ids = self.cut_ids(run_id);
         ids.sort();
+        self.cut_digest_of(run_id, &ids)
+    }
+
+    /// The identity of the cut, from the sorted identities of its headers.
+    pub(crate) fn cut_digest_of(&self, run_id: &RunId, ids: &[Digest]) -> Digest {
         let mut out = Canonical::new("archipel/cut/v1");
         out.raw(&run_id.0)
             .u32(self.epoch.0)
@@ -130,7 +146,7 @@ impl Proposal {
         justification: Vec<Certificate>,
         signer: &dyn Signer,
     ) -> Self {
-        let message = Self::message(run_id, view, &block);
+        let message = Self::message(run_id, view, &block, &block.digest(run_id));
         let signature = signer.sign(Role::Proposal, &message);
         Self {
             view,
@@ -141,19 +157,29 @@ impl Proposal {
         }
     }
 
-    fn message(run_id: &RunId, view: View, block: &Block) -> Vec<u8> {
+    fn message(run_id: &RunId, view: View, block: &Block, digest: &Digest) -> Vec<u8> {
         let mut out = Canonical::bare();
         out.raw(&run_id.0)
             .u32(block.epoch.0)
             .u64(block.round.0)
             .u32(view.0);
-        out.raw(&block.digest(run_id).0);
+        out.raw(&digest.0);
         out.finish()
     }
 
     /// True where the proposer signed it.
     pub fn verify(&self, run_id: &RunId, verifier: &dyn Verifier) -> bool {
-        let message = Self::message(run_id, self.view, &self.block);
+        self.verify_as(run_id, &self.block.digest(run_id), verifier)
+    }
+
+    /// The same, where the digest of its block is known.
+    pub(crate) fn verify_as(
+        &self,
+        run_id: &RunId,
+        digest: &Digest,
+        verifier: &dyn Verifier,
+    ) -> bool {
+        let message = Self::message(run_id, self.view, &self.block, digest);
         verifier.verify(&self.member, Role::Proposal, &message, &self.signature)
     }
 }

@@ -101,7 +101,11 @@ pub struct SignedHeader {
 impl SignedHeader {
     /// True where the member named in the header signed it.
     pub fn verify(&self, run_id: &RunId, verifier: &dyn Verifier) -> bool {
-        let id = self.header.id(run_id);
+        self.verify_as(&self.header.id(run_id), verifier)
+    }
+
+    /// The same, where the header's identity is known.
+    pub(crate) fn verify_as(&self, id: &Digest, verifier: &dyn Verifier) -> bool {
         verifier.verify(&self.header.member, Role::Header, &id.0, &self.signature)
     }
 }
