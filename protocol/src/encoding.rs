@@ -41,7 +41,8 @@ pub enum DecodeError {
 /// # Panics
 /// Never for the message types of this crate: they hold nothing that postcard cannot encode.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("message types encode without error")
+    let room = Vec::with_capacity(1024);
+    postcard::to_extend(value, room).expect("message types encode without error")
 }
 
 /// Decodes a value of at most `limit` bytes, and accepts only the bytes that [`encode`] makes.
@@ -75,14 +76,22 @@ pub struct Canonical {
 impl Canonical {
     /// Starts with a domain string, closed by a zero byte, so that no two kinds can collide.
     pub fn new(domain: &str) -> Self {
-        let mut bytes = domain.as_bytes().to_vec();
+        Self::sized(domain, 480)
+    }
+
+    /// The same, with room for what is known to follow.
+    pub fn sized(domain: &str, room: usize) -> Self {
+        let mut bytes = Vec::with_capacity(domain.len() + 1 + room);
+        bytes.extend_from_slice(domain.as_bytes());
         bytes.push(0);
         Self { bytes }
     }
 
     /// Starts empty, for layouts that begin with their own magic.
     pub fn bare() -> Self {
-        Self { bytes: Vec::new() }
+        Self {
+            bytes: Vec::with_capacity(128),
+        }
     }
 
     /// Appends one byte.

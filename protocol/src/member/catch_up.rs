@@ -64,13 +64,13 @@ impl Member {
         let membership = self.chain.membership(epoch);
         let membership = membership.ok_or_else(|| format!("epoch {epoch} is not known here"))?;
         let (voters, quorum) = (membership.voters(), membership.quorum());
+        let of = |c: &StateCertificate| (c.epoch, c.round, c.root);
+        let same = self.certified.as_ref();
+        let same = same.filter(|known| of(known) == of(certificate));
+        let checked = same.map_or(&[][..], |known| &known.seals);
+        let (run_id, verifier) = (&self.settings.run_id, self.verifier.as_ref());
         certificate
-            .verify(
-                &self.settings.run_id,
-                &voters,
-                quorum,
-                self.verifier.as_ref(),
-            )
+            .verify_beyond(checked, run_id, &voters, quorum, verifier)
             .map_err(|error| format!("state certificate: {error}"))
     }
 

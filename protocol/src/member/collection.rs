@@ -39,7 +39,8 @@ pub struct Collection {
     entries: BTreeMap<Digest, Entry>,
     /// Identities of each member's headers, ascending.
     by_member: BTreeMap<MemberId, Vec<Digest>>,
-    holders: BTreeMap<Digest, BTreeSet<MemberId>>,
+    /// Who holds what, in the order of identities; of each, whoever said so first comes first.
+    holders: Vec<(Digest, Vec<MemberId>)>,
     holds: BTreeMap<MemberId, Vec<Holds>>,
     announced: BTreeSet<Digest>,
     /// Held here, and not said to be.
@@ -84,8 +85,8 @@ impl Collection {
 
     /// The entries of one member.
     pub fn of(&self, member: &MemberId) -> impl Iterator<Item = &Entry> {
-        let ids = self.by_member.get(member).into_iter().flatten();
-        ids.filter_map(|id| self.entries.get(id))
+        let ids = self.by_member.get(member).map_or(&[][..], Vec::as_slice);
+        ids.iter().filter_map(|id| self.entries.get(id))
     }
 
     /// True where a further header of this member would not be kept.
@@ -160,9 +161,26 @@ impl Collection {
         if known + holds.headers.len() > limit || kept.contains(&holds) {
             return false;
         }
+        let first = kept.is_empty();
         let mut news = false;
+        let mut at = 0;
         for id in &holds.headers {
-            news |= self.holders.entry(*id).or_default().insert(member);
+            // Identities ascend in a message and here: mostly, the next is right behind the last.
+            if self.holders.get(at).is_none_or(|(known, _)| known != id) {
+                at = match self.holders.binary_search_by(|(known, _)| known.cmp(id)) {
+                    Ok(found) => found,
+                    Err(free) => {
+                        self.holders.insert(free, (*id, Vec::new()));
+                        free
+                    }
+                };
+            }
+            let of_id = &mut self.holders[at].1;
+            if first || !of_id.contains(&member) {
+                of_id.push(member);
+                news = true;
+            }
+            at += 1;
         }
         self.may_have_quorums |= news;
         if news {
@@ -176,9 +194,9 @@ impl Collection {
         if !std::mem::take(&mut self.may_have_quorums) {
             return;
         }
-        for entry in self.entries.values_mut().filter(|e| e.quorum_at.is_none()) {
-            let holders = self.holders.get(&entry.id).map_or(0, BTreeSet::len);
-            if holders >= quorum {
+        for (id, _) in self.holders.iter().filter(|(_, by)| by.len() >= quorum) {
+            let entry = self.entries.get_mut(id);
+            if let Some(entry) = entry.filter(|entry| entry.quorum_at.is_none()) {
                 entry.quorum_at = Some(now);
                 self.version += 1;
             }
@@ -187,7 +205,9 @@ impl Collection {
 
     /// Members that said they hold an update.
     pub fn holders(&self, id: &Digest) -> impl Iterator<Item = &MemberId> {
-        self.holders.get(id).into_iter().flatten()
+        let found = self.holders.binary_search_by(|(known, _)| known.cmp(id));
+        let by = found.map_or(&[][..], |at| &self.holders[at].1);
+        by.iter()
     }
 
     /// True where the payload is here, or a quorum has it.

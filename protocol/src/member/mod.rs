@@ -240,18 +240,18 @@ impl Member {
 
     /// When to call [`Self::handle`] with [`Input::Timeout`], and why.
     pub fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
-        let resend = Some((self.resend_at, "resend"));
+        let mut next = Some((self.resend_at, "resend")).filter(|(at, _)| *at > self.now);
+        let mut consider = |timer: Option<(Timestamp, &'static str)>| {
+            let timer = timer.filter(|(at, _)| *at > self.now);
+            let sooner = timer.filter(|timer| next.is_none_or(|next| *timer < next));
+            next = sooner.or(next);
+        };
         let pass = self.passing.as_ref().and_then(Passing::due);
-        let pass = pass.map(|at| (at, "pass on"));
-        let work = self.work.as_ref().filter(|_| self.phase == Phase::Round);
-        let round = work.into_iter();
-        let round = round.flat_map(|work| work.timers(&self.settings)).flatten();
-        resend
-            .into_iter()
-            .chain(pass)
-            .chain(round)
-            .filter(|(at, _)| *at > self.now)
-            .min()
+        consider(pass.map(|at| (at, "pass on")));
+        if let Some(work) = self.work.as_ref().filter(|_| self.phase == Phase::Round) {
+            work.timers(&self.settings).into_iter().for_each(consider);
+        }
+        next
     }
 
     /// The round this member is in: that of the last certified state it holds.

@@ -91,7 +91,7 @@ impl Block {
     /// The identity of the block, and the length of its encoding in bytes.
     pub(crate) fn measured(&self, run_id: &RunId) -> (Digest, usize) {
         let bytes = crate::encoding::encode(self);
-        let mut out = Canonical::new("archipel/block/v1");
+        let mut out = Canonical::sized("archipel/block/v1", 36 + bytes.len());
         out.raw(&run_id.0).bytes(&bytes);
         (out.digest(), bytes.len())
     }

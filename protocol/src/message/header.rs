@@ -156,7 +156,7 @@ impl Holds {
     }
 
     fn message(run_id: &RunId, epoch: Epoch, round: Round, headers: &[Digest]) -> Digest {
-        let mut out = Canonical::new("archipel/holds/v1");
+        let mut out = Canonical::sized("archipel/holds/v1", 48 + 32 * headers.len());
         out.raw(&run_id.0)
             .u32(epoch.0)
             .u64(round.0)

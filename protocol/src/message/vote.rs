@@ -279,8 +279,20 @@ impl StateCertificate {
         quorum: usize,
         verifier: &dyn Verifier,
     ) -> Result<(), CertificateError> {
+        self.verify_beyond(&[], run_id, voters, quorum, verifier)
+    }
+
+    /// The same, where these seals were checked before, for the same state and voters.
+    pub(crate) fn verify_beyond(
+        &self,
+        checked: &[RootSeal],
+        run_id: &RunId,
+        voters: &[MemberId],
+        quorum: usize,
+        verifier: &dyn Verifier,
+    ) -> Result<(), CertificateError> {
         check_positions(self.seals.iter().map(|s| s.voter), voters.len(), quorum)?;
-        for seal in &self.seals {
+        for seal in self.seals.iter().filter(|seal| !checked.contains(seal)) {
             let message = root_message(run_id, self.epoch, self.round, seal.attempt, &self.root);
             let member = &voters[usize::from(seal.voter)];
             if !verifier.verify(member, Role::Root, &message, &seal.signature) {
