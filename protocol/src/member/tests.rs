@@ -5,6 +5,7 @@ mod lies;
 mod limits;
 mod order;
 mod passing;
+mod patience;
 mod recalls;
 
 use super::*;

@@ -152,7 +152,7 @@ impl Work {
         self.collection.settles(&self.active)
     }
 
-    /// True where this view follows on a notarization, so that its proposal can only repeat a block.
+    /// True where this view follows on a notarization, so that its proposal can but repeat a block.
     ///
     /// Finalize votes for that block are under way, and within Δ they make the repetition
     /// needless; so its proposer waits that long.

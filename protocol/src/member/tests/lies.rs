@@ -4,7 +4,7 @@ use super::*;
 
 const D: Digest = Digest([0xd; 32]);
 
-fn empty_block() -> Block {
+pub(super) fn empty_block() -> Block {
     Block {
         epoch: EPOCH,
         round: Round(0),
@@ -16,7 +16,7 @@ fn empty_block() -> Block {
     }
 }
 
-fn certificate(ballot: Ballot) -> Certificate {
+pub(super) fn certificate(ballot: Ballot) -> Certificate {
     let seal = |n: u8| Seal {
         voter: u16::from(n) - 1,
         signature: vote(n, ballot).signature,
@@ -47,7 +47,12 @@ fn notarizes(outputs: &[Output]) -> Vec<Digest> {
     notarizations.map(|ballot| ballot.digest).collect()
 }
 
-fn propose(member: &mut Member, by: u8, view: u32, justification: Vec<Certificate>) -> Vec<Output> {
+pub(super) fn propose(
+    member: &mut Member,
+    by: u8,
+    view: u32,
+    justification: Vec<Certificate>,
+) -> Vec<Output> {
     let proposal = Proposal::signed(&RUN, View(view), empty_block(), justification, &signer(by));
     tell(member, by, Message::Proposal(Box::new(proposal)))
 }
