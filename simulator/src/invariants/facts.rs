@@ -62,6 +62,8 @@ pub(super) struct Condition {
     pub windows: BTreeSet<usize>,
     /// Writes that it believes durable are lost with the next power cut.
     pub losing: bool,
+    /// A window in which writes are lost is open.
+    pub unsynced: bool,
     /// Its disk has lost what it believed durable, at least once.
     pub shaken: bool,
     /// Its clock does not run like the world's.
@@ -212,7 +214,7 @@ impl Facts {
             Seen::Started { .. } => {
                 let member = &mut self.members[slot];
                 (member.up, member.started, member.in_round) = (true, at.now, false);
-                if std::mem::take(&mut member.losing) {
+                if std::mem::replace(&mut member.losing, member.unsynced) {
                     member.shaken = true;
                     member.round = None;
                 }
@@ -302,7 +304,10 @@ impl Facts {
         }
         let member = &mut self.members[slot];
         match effect {
-            Effect::LostFsync { .. } => member.losing |= begins,
+            Effect::LostFsync { .. } => {
+                member.unsynced = begins;
+                member.losing |= begins;
+            }
             Effect::ClockDrift { .. } => member.drifting |= begins,
             Effect::Expel { .. } | Effect::Leave { .. } => member.expelled |= begins,
             _ => {}
