@@ -3,6 +3,7 @@
 //! One thread, one heap of events in virtual time, and the same
 //! [`archipel_protocol::member::Member`] that the node drives. Nothing here reads a clock.
 
+pub mod cli;
 pub mod crypto;
 pub mod deviation;
 pub mod draws;
@@ -16,6 +17,7 @@ pub mod report;
 pub mod scenario;
 pub mod schedule;
 pub mod seen;
+pub mod session;
 pub mod site;
 pub mod world;
 

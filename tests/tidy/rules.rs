@@ -101,7 +101,7 @@ pub fn unfinished_prose(text: &str) -> Vec<Complaint> {
 }
 
 /// A part of the tree that lacks something on purpose.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Area {
     /// Neither clock, entropy, files, sockets, threads nor unordered maps; nor inexact functions.
     Protocol,
@@ -112,6 +112,9 @@ pub enum Area {
 /// Names that an area must not use outside its tests.
 pub fn absences(area: Area, path: &str, text: &str) -> Vec<Complaint> {
     if path.ends_with("/tests.rs") || path.contains("/tests/") {
+        return Vec::new();
+    }
+    if area == Area::Simulator && path == STOPWATCH {
         return Vec::new();
     }
     let code = without_tests(&code_of(text));
@@ -131,6 +134,9 @@ pub fn absences(area: Area, path: &str, text: &str) -> Vec<Complaint> {
     }
     found
 }
+
+/// The one file of the simulator that reads a clock: for budgets of real time and for people.
+const STOPWATCH: &str = "simulator/src/cli/stopwatch.rs";
 
 const STD_OF_SYSTEMS: [&str; 8] = ["env", "fs", "io", "net", "os", "process", "thread", "time"];
 

@@ -197,6 +197,13 @@ impl World {
         running.all(|site| site.round().is_some_and(|r| r >= Round(round)))
     }
 
+    /// Rounds whose states every running honest site holds certified, or a later one.
+    pub fn finished_rounds(&self) -> u64 {
+        let running = self.sites.iter().filter(|s| s.is_up() && !s.liar);
+        let rounds = running.map(|site| site.round().map_or(0, |round| round.0));
+        rounds.min().unwrap_or(0)
+    }
+
     /// The certified root of the state that a running site holds.
     pub fn root(&self, site: usize) -> Option<Root> {
         self.sites[site].root()

@@ -1,0 +1,71 @@
+//! The command line of `archipel-sim`.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | everything as the scenario expects |
+//! | 1 | an error of this program, or a negative scenario in which no invariant fell |
+//! | 2 | a bad scenario, schedule or command line |
+//! | 9 | real time spent, or interrupted: never a pass |
+//! | 10, 11, 12, 13 | safety, liveness, convergence, a resource limit |
+//! | 14 | nondeterminism |
+//! | 15 | a panic |
+
+mod packs;
+mod progress;
+mod run;
+pub mod stopwatch;
+
+use crate::{scenario::ScenarioError, session::folder::FolderError, world::BuildError};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "archipel-sim",
+    version,
+    about = "Runs the real protocol machines in an invented world, from one seed."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a scenario, and leaves a folder with its report.
+    Run(run::Args),
+    /// Lists the scenarios that are built in, or prints one.
+    Packs(packs::Args),
+}
+
+/// Exit code of an error of this program.
+const INTERNAL: u8 = 1;
+
+/// Runs the command that this process was given.
+pub fn main() -> ExitCode {
+    let code = match Cli::parse().command {
+        Command::Run(args) => run::command(&args),
+        Command::Packs(args) => packs::command(&args),
+    };
+    match code {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("archipel-sim: {error:#}");
+            ExitCode::from(code_of(&error))
+        }
+    }
+}
+
+/// The exit code of an error.
+fn code_of(error: &anyhow::Error) -> u8 {
+    let folder = error.downcast_ref::<FolderError>();
+    let scenario = error.is::<ScenarioError>() || error.is::<BuildError>();
+    let read = matches!(
+        folder,
+        Some(FolderError::Scenario(_) | FolderError::Schedule { .. })
+    );
+    match scenario || read {
+        true => ScenarioError::EXIT_CODE,
+        false => INTERNAL,
+    }
+}

@@ -1,0 +1,30 @@
+//! `archipel-sim packs`: what is built in.
+
+use crate::scenario::{pack_named, packs};
+
+/// Which pack.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Prints the file of this pack.
+    name: Option<String>,
+}
+
+pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
+    match &args.name {
+        None => list(),
+        Some(name) => match pack_named(name) {
+            Some(pack) => print!("{}", pack.text),
+            None => anyhow::bail!("no pack is named {name:?}: `archipel-sim packs` lists them"),
+        },
+    }
+    Ok(0)
+}
+
+fn list() {
+    let width = packs().iter().map(|pack| pack.name.len()).max();
+    let width = width.unwrap_or(0);
+    for pack in packs() {
+        println!("{:<width$}  {}", pack.name, pack.claim);
+    }
+    println!("\nPacks named negative-… break an assumption: they pass where the checker fires.");
+}

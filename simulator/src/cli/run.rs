@@ -1,0 +1,123 @@
+//! `archipel-sim run`: one scenario, from its file to its verdict.
+
+use super::{
+    progress::{self, Progress},
+    stopwatch::peak_rss_bytes,
+};
+use crate::{
+    report::{Findings, summary},
+    scenario::{self, Scenario},
+    schedule::{Schedule, expand},
+    session::{self, Options, Played},
+};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Which scenario, and how.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// A scenario file, or the name of one that is built in.
+    scenario: String,
+    /// Everything random follows from it, in place of the scenario's own.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Folder in which the run leaves its own, NAME-SEED.
+    #[arg(long, default_value = "out")]
+    out: PathBuf,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// How runs are played and told.
+#[derive(Clone, clap::Args)]
+pub(super) struct Manner {
+    /// The last line of standard output is a JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Threads that a language model trains on; the result is the same with any number.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// Check after every event, not only after those that change what is checked.
+    #[arg(long)]
+    pub paranoid: bool,
+    /// No progress bar, and no summary.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
+    let mut scenario = named(&args.scenario)?;
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    scenario.check.paranoid |= args.manner.paranoid;
+    let schedule = expand(&scenario, scenario.seed);
+    let out = args
+        .out
+        .join(format!("{}-{}", scenario.name, scenario.seed));
+    let played = watched(&scenario, &schedule, &args.manner)?;
+    session::folder::write(&out, &scenario, &schedule, &played.findings)?;
+    Ok(tell(&played, &out, &args.manner))
+}
+
+/// The scenario of a file, or of a pack.
+fn named(name: &str) -> anyhow::Result<Scenario> {
+    let path = Path::new(name);
+    match scenario::pack_named(name) {
+        Some(pack) if !path.is_file() => Ok(pack.scenario()),
+        _ => Ok(scenario::load(path)?),
+    }
+}
+
+/// Plays with a progress bar, a budget, and Ctrl-C.
+pub(super) fn watched(
+    scenario: &Scenario,
+    schedule: &Schedule,
+    manner: &Manner,
+) -> anyhow::Result<Played> {
+    progress::catch_interrupts();
+    let bar = Progress::new(scenario.stop.rounds, scenario.stop.wall_us, manner.quiet);
+    bar.doing(&scenario.name);
+    let options = Options {
+        threads: usize::from(manner.threads),
+        go_on: &mut |world| bar.go_on(world),
+        everybody: &|| None,
+    };
+    let mut played = session::play(scenario, schedule, options)?;
+    played.findings.wall_us = bar.elapsed_us();
+    played.findings.peak_rss_bytes = peak_rss_bytes();
+    Ok(played)
+}
+
+/// Says what came of a run. The exit code.
+fn tell(played: &Played, out: &Path, manner: &Manner) -> u8 {
+    let (findings, exit) = (&played.findings, played.verdict.exit());
+    if exit != 0 {
+        println!("{}", session::failure(findings, &played.verdict, out));
+    }
+    if !manner.quiet && !manner.json {
+        print!("{}", summary::render(findings));
+        println!("  report        {}", out.join("report.html").display());
+    }
+    if manner.json {
+        println!("{}", line(findings, exit, out));
+    }
+    exit
+}
+
+/// The JSON object of a run.
+fn line(findings: &Findings, exit: u8, out: &Path) -> serde_json::Value {
+    json!({
+        "verdict": findings.verdict,
+        "exit": exit,
+        "name": findings.name,
+        "seed": findings.seed,
+        "digest": findings.digest,
+        "rounds": findings.rounds_done,
+        "messages": findings.messages,
+        "sim_seconds": findings.sim_us as f64 / 1e6,
+        "wall_seconds": findings.wall_us as f64 / 1e6,
+        "peak_rss_bytes": findings.peak_rss_bytes,
+        "loss": findings.losses.last().map(|point| point.loss),
+        "violations": findings.violations,
+        "out": out,
+    })
+}
