@@ -125,6 +125,7 @@ fn a_huge_run_with_hostile_names_stays_small_and_text() {
     let page = html::render(&findings);
     assert!(page.len() < 3_000_000, "{} bytes", page.len());
     assert!(!page.contains("<script") && !page.contains("<img"));
+    assert!(page.contains("Of 10,000 losses") && page.contains("Of 10,000 rounds"));
     look_at("huge", &findings, 11);
 }
 

@@ -137,7 +137,8 @@ fn notes(findings: &Findings) -> Vec<String> {
             first.round
         )
     });
-    note.into_iter().collect()
+    let thinned = thin::note(findings.losses.len(), "losses");
+    note.into_iter().chain(thinned).collect()
 }
 
 /// Draws one curve of losses.

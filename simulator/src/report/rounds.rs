@@ -121,7 +121,7 @@ pub(crate) fn durations(findings: &Findings) -> Figure {
     legend(&mut svg, (area.left, 10.0), &keys);
     Figure::new(
         svg.finish(area.bottom() + 42.0, "Duration of every round"),
-        Vec::new(),
+        thin::note(rounds.len(), "rounds").into_iter().collect(),
     )
 }
 

@@ -21,6 +21,16 @@ pub(crate) fn line(points: impl IntoIterator<Item = (f64, f64)>) -> Vec<(f64, f6
     kept
 }
 
+/// A sentence for the reader where a line has more points than are drawn.
+pub(crate) fn note(points: usize, what: &str) -> Option<String> {
+    (points > 2000).then(|| {
+        format!(
+            "Of {} {what}, each column of pixels shows the first, smallest, largest and last.",
+            super::units::grouped(points as u64)
+        )
+    })
+}
+
 fn keep(kept: &mut Vec<(f64, f64)>, column: &[(f64, f64)]) {
     if column.len() <= 4 {
         kept.extend(column);
