@@ -10,18 +10,27 @@
 
 use anyhow::{Context as _, bail, ensure};
 use archipel_protocol::{
-    charter::FaultModel,
-    crypto::{Ed25519Signer, Ed25519Verifier, Role, Signature, Verifier},
-    ids::{MemberId, Round, Timestamp},
-    member::{FetchFault, FetchTask, Input, Logbook, Member, Output, Settings},
+    charter::{Charter, CharterMember, MemberRole},
+    codec::{Update, decode, encode, validate},
+    crypto::{Ed25519Signer, Ed25519Verifier, Role, Signature, Signer as _, Verifier},
+    fold::{fold, manifest_after},
+    ids::{BlobHash, MemberId, Root, Round, Timestamp},
+    member::{
+        FetchFault, FetchTask, FoldTask, Folded, Input, Logbook, Member, Output, Settings,
+        TrainTask, Trained,
+    },
     message::Message,
-    state::Manifest,
+    state::{Manifest, Tensors},
 };
-use archipel_simulator::{old_site::Site, toy};
+use archipel_simulator::{
+    learning::{Learning, Problem},
+    scenario::Scenario,
+    site::Keys,
+};
 use clap::Parser;
 use serde_json::json;
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -127,6 +136,8 @@ enum Waiting {
 /// All members, joined by one queue.
 struct Federation {
     sites: Vec<Site>,
+    charter: Arc<Charter>,
+    learning: Learning,
     queue: VecDeque<(usize, Waiting)>,
     now: Timestamp,
     verifier: Arc<Counting>,
@@ -136,25 +147,34 @@ struct Federation {
 
 impl Federation {
     fn start(members: usize, rounds: u64) -> anyhow::Result<Self> {
-        let charter = toy::charter(SEED, members, FaultModel::Byzantine, toy::plan(rounds));
-        let charter = Arc::new(charter);
+        let scenario = Scenario::plain(SEED, members as u32, rounds);
+        let secrets: Vec<[u8; 32]> = (0..members as u32).map(|i| Keys::secret(SEED, i)).collect();
+        let charter = Arc::new(charter(&scenario, &secrets));
+        let keys: Vec<MemberId> = charter.members.iter().map(|member| member.id).collect();
+        let problem = Problem::of(scenario.mode, &scenario.learning);
+        let learning = Learning::new(&problem, &charter, &keys, SEED, 1)?;
         let verifier = Arc::new(Counting::default());
-        let site = |index| {
-            let mut site = Site::new(SEED, index, charter.clone());
-            // Puts the founding state on the site's disk.
-            site.start(Timestamp(0));
-            let settings = Settings::from_charter(&charter, toy::layout(), 1_000_000);
-            let tensors = toy::founding(&charter.plan);
-            let founding = Manifest::founding(&toy::layout(), &tensors, &settings.founding);
-            let signer = Box::new(Ed25519Signer::new(&toy::secret(SEED, index)));
+        let site = |secret: &[u8; 32]| {
+            let settings = Settings::from_charter(&charter, learning.layout().clone(), 1_000_000);
+            let tensors = Arc::new(learning.founding());
+            let founding = Manifest::founding(learning.layout(), &tensors, &settings.founding);
+            let root = founding.root(&settings.run_id, learning.layout());
+            let signer = Box::new(Ed25519Signer::new(secret));
+            let id = signer.member();
             let logs = (Vec::new(), Logbook::default());
             let (verifier, now) = (verifier.clone(), Timestamp(0));
-            let machine = Member::new(settings, signer, verifier, founding, logs, now);
-            site.machine = Some(machine);
-            site
+            Site {
+                id,
+                machine: Member::new(settings, signer, verifier, founding, logs, now),
+                payloads: BTreeMap::new(),
+                states: BTreeMap::from([(root, tensors)]),
+            }
         };
+        let sites = secrets.iter().map(site).collect();
         let mut federation = Self {
-            sites: (0..members).map(site).collect(),
+            sites,
+            charter: charter.clone(),
+            learning,
             queue: VecDeque::new(),
             now: Timestamp(0),
             verifier: verifier.clone(),
@@ -195,18 +215,17 @@ impl Federation {
     }
 
     fn all_at(&self, round: Round) -> bool {
-        let mut machines = self.sites.iter().filter_map(|site| site.machine.as_ref());
+        let mut machines = self.sites.iter().map(|site| &site.machine);
         machines.all(|machine| machine.round().is_some_and(|at| at >= round))
     }
 
     fn machine(&mut self, site: usize) -> &mut Member {
-        let machine = &mut self.sites[site].machine;
-        machine.as_mut().expect("every site was started")
+        &mut self.sites[site].machine
     }
 
     /// Moves the clock to the next timer.
     fn wait(&mut self, limit: Timestamp) -> anyhow::Result<()> {
-        let machines = self.sites.iter().filter_map(|site| site.machine.as_ref());
+        let machines = self.sites.iter().map(|site| &site.machine);
         let timers: Vec<_> = machines.map(Member::poll_timeout).collect();
         let next = timers.iter().flatten().map(|(at, _)| *at).min();
         self.now = next.context("nothing waits and no timer is set")?;
@@ -254,8 +273,8 @@ impl Federation {
                 self.send(site, to.into_iter().collect(), &message);
                 return Ok(());
             }
-            Output::Train(task) => Input::Trained(Box::new(self.sites[site].train(&task))),
-            Output::Fold(task) => Input::Folded(Box::new(self.sites[site].fold(&task))),
+            Output::Train(task) => Input::Trained(Box::new(self.train(site, &task)?)),
+            Output::Fold(task) => Input::Folded(Box::new(self.fold(site, &task)?)),
             Output::Fetch(task) => Input::Fetched {
                 payload: task.payload,
                 outcome: self.fetch(site, &task),
@@ -283,9 +302,87 @@ impl Federation {
 
     fn fetch(&mut self, site: usize, task: &FetchTask) -> Result<(), FetchFault> {
         let author = self.sites.iter().find(|other| other.id == task.member);
-        let bytes = author.and_then(|author| author.disk.payloads.get(&task.payload));
+        let bytes = author.and_then(|author| author.payloads.get(&task.payload));
         let bytes = bytes.cloned().ok_or(FetchFault::Unavailable)?;
-        self.sites[site].take_payload(task.payload, bytes)
+        let plan = &self.charter.plan;
+        validate(plan.codec(), &bytes, self.learning.layout(), &plan.limits())
+            .map_err(|error| FetchFault::Invalid(error.to_string()))?;
+        self.sites[site].payloads.insert(task.payload, bytes);
+        Ok(())
+    }
+
+    fn train(&mut self, site: usize, task: &TrainTask) -> anyhow::Result<Trained> {
+        let base = self.sites[site].states[&task.base].clone();
+        let job = self.learning.begin(site as u32, task, &base);
+        let gradient = self.learning.finish(job)?;
+        let codec = self.charter.plan.codec();
+        let payload = encode(codec, self.learning.layout(), &gradient.delta)?.payload;
+        let hash = BlobHash(*blake3::hash(&payload).as_bytes());
+        let payload_bytes = payload.len() as u64;
+        self.sites[site].payloads.insert(hash, payload);
+        Ok(Trained {
+            round: task.round,
+            base: task.base,
+            payload: hash,
+            payload_bytes,
+            steps: task.steps,
+            tokens: gradient.tokens,
+            loss_micro: gradient.loss_micro,
+            flop: gradient.flop,
+            work_root: gradient.work_root,
+            residual: (BlobHash::default(), BlobHash::default()),
+            optimizer: gradient.optimizer,
+        })
+    }
+
+    fn fold(&mut self, site: usize, task: &FoldTask) -> anyhow::Result<Folded> {
+        let (plan, layout) = (&self.charter.plan, self.learning.layout());
+        let here = &mut self.sites[site];
+        let mut updates = Vec::with_capacity(task.updates.len());
+        for input in &task.updates {
+            let payload = &here.payloads[&input.payload];
+            let update = decode(plan.codec(), payload, layout, &plan.limits())?;
+            updates.push((input.tokens, update));
+        }
+        let refs: Vec<(u64, &Update)> = updates.iter().map(|(t, u)| (*t, u)).collect();
+        let folding = fold(plan, layout, &here.states[&task.base], &refs);
+        let manifest = manifest_after(layout, task, &folding.tensors);
+        let root = manifest.root(&self.charter.run_id(), layout);
+        here.states.insert(root, Arc::new(folding.tensors));
+        Ok(Folded {
+            round: task.round,
+            attempt: task.attempt,
+            manifest,
+            weights: folding.weights,
+            aggregate: folding.aggregate,
+            voided: folding.voided,
+        })
+    }
+}
+
+/// One member: its machine, and what it keeps.
+struct Site {
+    id: MemberId,
+    machine: Member,
+    payloads: BTreeMap<BlobHash, Vec<u8>>,
+    states: BTreeMap<Root, Arc<Tensors>>,
+}
+
+fn charter(scenario: &Scenario, secrets: &[[u8; 32]]) -> Charter {
+    let members = secrets.iter().zip(&scenario.members);
+    let members = members.map(|(secret, spec)| CharterMember {
+        id: Ed25519Signer::new(secret).member(),
+        name: spec.name.clone(),
+        role: MemberRole::Member,
+        addresses: Vec::new(),
+    });
+    Charter {
+        name: "bench".to_owned(),
+        founding_nonce: [1; 32],
+        fault_model: scenario.fault_model,
+        threshold: None,
+        plan: scenario.plan.clone(),
+        members: members.collect(),
     }
 }
 

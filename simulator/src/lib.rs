@@ -20,10 +20,3 @@ pub mod seen;
 pub mod session;
 pub mod site;
 pub mod world;
-
-pub mod fixed;
-pub mod old_checks;
-pub mod old_network;
-pub mod old_site;
-pub mod old_world;
-pub mod toy;

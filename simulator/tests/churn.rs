@@ -2,9 +2,14 @@
 //! converges. `ARCHIPEL_SEEDS` sets how many seeds are tried.
 
 use archipel_protocol::{charter::FaultModel, ids::Round, random::Stream};
-use archipel_simulator::{old_network::LinkModel, old_world::World, toy};
+use archipel_simulator::world::World;
+use invented::{
+    Cuts,
+    Quality::{Lossless, Lossy},
+    SECOND, flip_next_fold,
+};
 
-const SECOND: u64 = 1_000_000;
+mod invented;
 
 /// One world: faults for the first rounds, then none.
 fn survive(seed: u64) -> Result<(), String> {
@@ -18,24 +23,25 @@ fn survive(seed: u64) -> Result<(), String> {
     } else {
         FaultModel::Byzantine
     };
-    let links = if draws.below(2) == 0 {
-        LinkModel::LOSSLESS
-    } else {
-        LinkModel::LOSSY
-    };
+    let links = if draws.below(2) == 0 { Lossless } else { Lossy };
     let rounds = 12;
-    let charter = toy::charter(seed, members, model, toy::plan(rounds));
-    let mut world = World::new(seed, charter, members, links);
+    let mut scenario = invented::scenario(seed, members, rounds, links);
+    scenario.fault_model = model;
+    for member in &mut scenario.members {
+        let train_us = 200_000 + draws.below(1_500_000);
+        member.compute.step_us = train_us / scenario.plan.inner.steps;
+    }
+    let mut world = invented::still(scenario);
     for site in 0..members {
-        world.pace[site].train_us = 200_000 + draws.below(1_500_000);
         world.start_after(site, draws.below(3 * SECOND));
     }
     world.run_until(3 * SECOND, |_| false);
+    let mut cuts = Cuts::default();
     for _ in 0..12 {
-        disturb(&mut world, &mut draws, members);
+        disturb(&mut world, &mut cuts, &mut draws, members);
         world.run_until(draws.below(3 * SECOND), |_| false);
     }
-    heal(&mut world, members);
+    heal(&mut world, &mut cuts, members);
     let all = |w: &World| w.sites.iter().all(|s| s.machine.is_some()) && w.all_reached(rounds);
     if !world.run_until(600 * SECOND, all) {
         let rounds: Vec<_> = world
@@ -45,32 +51,33 @@ fn survive(seed: u64) -> Result<(), String> {
             .collect();
         return Err(format!("L1 seed {seed}: after healing {rounds:?}"));
     }
-    let root = world.checks.root(Round(rounds));
+    let root = world.invariants.root(0, Round(rounds));
     let equal = (0..members).all(|site| world.root(site) == root);
-    match (equal, world.checks.violations.as_slice()) {
+    match (equal, world.invariants.violations()) {
         (true, []) => Ok(()),
         (_, violations) => Err(format!("seed {seed}: {violations:?}")),
     }
 }
 
-fn disturb(world: &mut World, draws: &mut Stream, members: usize) {
+fn disturb(world: &mut World, cuts: &mut Cuts, draws: &mut Stream, members: usize) {
     let site = draws.below(members as u64) as usize;
     match draws.below(4) {
         0 => world.crash(site),
         1 if world.sites[site].machine.is_none() => world.start(site),
-        1 => world.crash_after = Some((site, world.sites[site].outputs + draws.below(30))),
+        1 => world.sites[site].crash_after = Some(world.sites[site].outputs + draws.below(30)),
         2 => {
             let other = draws.below(members as u64) as usize;
-            world.network.set_cut(site, other, draws.below(3) > 0);
+            cuts.set(world, site, other, draws.below(3) > 0);
         }
-        _ => world.sites[site].corrupt_next_fold = draws.below(4) == 0,
+        _ if draws.below(4) == 0 => flip_next_fold(world, site),
+        _ => {}
     }
 }
 
-fn heal(world: &mut World, members: usize) {
-    world.crash_after = None;
+fn heal(world: &mut World, cuts: &mut Cuts, members: usize) {
     for a in 0..members {
-        (0..members).for_each(|b| world.network.set_cut(a, b, false));
+        (0..members).for_each(|b| cuts.set(world, a, b, false));
+        world.sites[a].crash_after = None;
         world.sites[a].corrupt_next_fold = false;
         if world.sites[a].machine.is_none() {
             world.start(a);

@@ -6,36 +6,15 @@ use archipel_protocol::{
     ids::{Round, Timestamp},
     member::Event,
 };
-use archipel_simulator::{old_network::LinkModel, old_world::World, toy};
+use invented::{
+    Cuts,
+    Quality::{Lossless, Lossy},
+    SECOND, down, model_world, no_violation, start_all, world,
+};
 
-const SECOND: u64 = 1_000_000;
+mod invented;
 
-fn world(seed: u64, members: usize, rounds: u64, links: LinkModel) -> World {
-    model_world(seed, members, rounds, links, FaultModel::Byzantine)
-}
-
-fn model_world(
-    seed: u64,
-    members: usize,
-    rounds: u64,
-    links: LinkModel,
-    model: FaultModel,
-) -> World {
-    let charter = toy::charter(seed, members, model, toy::plan(rounds));
-    World::new(seed, charter, members, links)
-}
-
-fn start_all(world: &mut World) {
-    (0..world.sites.len()).for_each(|site| world.start(site));
-}
-
-fn no_violation(world: &World, why: &str) {
-    assert!(
-        world.checks.violations.is_empty(),
-        "{why}: {:?}",
-        world.checks.violations
-    );
-}
+use archipel_simulator::world::World;
 
 /// When a site certified a round.
 fn certified_at(world: &World, site: usize, wanted: u64) -> Option<Timestamp> {
@@ -50,7 +29,7 @@ fn certified_at(world: &World, site: usize, wanted: u64) -> Option<Timestamp> {
 
 /// Outputs that one member carries out in four undisturbed rounds.
 fn outputs_of_a_quiet_run(victim: usize) -> u64 {
-    let mut world = world(3, 4, 4, LinkModel::LOSSLESS);
+    let mut world = world(3, 4, 4, Lossless);
     start_all(&mut world);
     assert!(world.run_until(600 * SECOND, |w| w.all_reached(4)));
     world.sites[victim].outputs
@@ -88,8 +67,8 @@ fn member_4_crashes_after_any_output_and_loses_at_most_its_update() {
 /// Crashes `victim` when it has carried out `moment` outputs, and restarts it three seconds later.
 fn crash_at(victim: usize, moment: u64) {
     let why = format!("member {victim} crashed after output {moment}");
-    let mut world = world(3, 4, 7, LinkModel::LOSSLESS);
-    world.crash_after = Some((victim, moment));
+    let mut world = world(3, 4, 7, Lossless);
+    world.sites[victim].crash_after = Some(moment);
     start_all(&mut world);
     let crashed = world.run_until(600 * SECOND, |w| w.sites[victim].machine.is_none());
     assert!(crashed, "{why}: it was to crash");
@@ -101,7 +80,12 @@ fn crash_at(victim: usize, moment: u64) {
     no_violation(&world, &why);
     let id = world.sites[victim].id;
     let missed: Vec<u64> = (0..7)
-        .filter(|r| !world.checks.cut(Round(*r)).is_some_and(|c| c.contains(&id)))
+        .filter(|r| {
+            !world
+                .invariants
+                .cut(0, Round(*r))
+                .is_some_and(|c| c.contains(&id))
+        })
         .collect();
     // Three seconds are longer than a round: the round of the crash, and the one it slept through.
     assert!(missed.len() <= 3, "{why}: it missed rounds {missed:?}");
@@ -110,8 +94,8 @@ fn crash_at(victim: usize, moment: u64) {
         let id = world.sites[other].id;
         for round in 0..7 {
             let cut = world
-                .checks
-                .cut(Round(round))
+                .invariants
+                .cut(0, Round(round))
                 .expect("every round is decided");
             assert!(
                 cut.contains(&id),
@@ -124,15 +108,17 @@ fn crash_at(victim: usize, moment: u64) {
 #[test]
 fn a_crash_costs_the_others_a_deadline_and_a_view_at_most() {
     for victim in 0..4 {
-        let mut world = world(5, 4, 6, LinkModel::LOSSLESS);
+        let mut world = world(5, 4, 6, Lossless);
         start_all(&mut world);
         assert!(world.run_until(600 * SECOND, |w| w.all_reached(3)));
         world.crash(victim);
         let observer = (victim + 1) % 4;
         assert!(world.run_until(600 * SECOND, |w| w.all_reached(4)));
         let start = certified_at(&world, observer, 3).expect("round 3 began");
+        // What is told waits for the disk.
+        world.run_until(1_000, |_| false);
         let end = certified_at(&world, observer, 4).expect("round 3 ended");
-        let timing = &world.charter.plan.timing;
+        let timing = &world.federations[0].plan.timing;
         // The deadline learnt from one-second arrivals is the floor; the view timer 3Δ + fetch.
         let deadline = timing.deadline_floor_ms * 1000;
         let view = (3 * timing.delta_ms + timing.fetch_ms) * 1000;
@@ -147,15 +133,15 @@ fn a_crash_costs_the_others_a_deadline_and_a_view_at_most() {
 
 #[test]
 fn two_of_four_down_is_a_pause_and_no_error() {
-    let mut world = world(7, 4, 8, LinkModel::LOSSLESS);
+    let mut world = world(7, 4, 8, Lossless);
     start_all(&mut world);
     assert!(world.run_until(600 * SECOND, |w| w.all_reached(3)));
-    world.crash(1);
-    world.crash(2);
-    let stood = world.checks.highest();
-    assert!(!world.run_until(300 * SECOND, |w| w.checks.highest()
+    down(&mut world, 1);
+    let second = down(&mut world, 2);
+    let stood = world.invariants.highest(0);
+    assert!(!world.run_until(300 * SECOND, |w| w.invariants.highest(0)
         > stood.map(|r| r.next())));
-    world.start(2);
+    world.relent(second);
     assert!(
         world.run_until(300 * SECOND, |w| w.all_reached(8)),
         "it goes on by itself"
@@ -165,7 +151,7 @@ fn two_of_four_down_is_a_pause_and_no_error() {
 
 #[test]
 fn all_down_at_once_is_a_pause_as_well() {
-    let mut world = world(8, 4, 6, LinkModel::LOSSLESS);
+    let mut world = world(8, 4, 6, Lossless);
     start_all(&mut world);
     assert!(world.run_until(600 * SECOND, |w| w.all_reached(2)));
     world.run_until(SECOND / 3, |_| false);
@@ -178,7 +164,7 @@ fn all_down_at_once_is_a_pause_as_well() {
 #[test]
 fn three_sites_that_trust_each_other_survive_any_one_kill() {
     for victim in 0..3 {
-        let mut world = model_world(9, 3, 6, LinkModel::LOSSLESS, FaultModel::Crash);
+        let mut world = model_world(9, 3, 6, FaultModel::Crash);
         start_all(&mut world);
         assert!(world.run_until(600 * SECOND, |w| w.all_reached(2)));
         world.crash(victim);
@@ -198,11 +184,7 @@ fn three_sites_that_trust_each_other_survive_any_one_kill() {
 #[test]
 fn fifty_simultaneous_starts_are_fifty_federations() {
     for seed in 0..50 {
-        let links = if seed % 2 == 0 {
-            LinkModel::LOSSLESS
-        } else {
-            LinkModel::LOSSY
-        };
+        let links = if seed % 2 == 0 { Lossless } else { Lossy };
         let mut world = world(100 + seed, 4, 2, links);
         start_all(&mut world);
         assert!(
@@ -210,7 +192,7 @@ fn fifty_simultaneous_starts_are_fifty_federations() {
             "seed {seed}"
         );
         no_violation(&world, &format!("seed {seed}"));
-        let root = world.checks.root(Round(2)).expect("certified");
+        let root = world.invariants.root(0, Round(2)).expect("certified");
         assert!(
             (0..4).all(|site| world.root(site) == Some(root)),
             "seed {seed}"
@@ -221,10 +203,10 @@ fn fifty_simultaneous_starts_are_fifty_federations() {
 #[test]
 fn crashes_on_lossy_links_never_contradict() {
     for seed in 0..40u64 {
-        let mut world = world(200 + seed, 4, 6, LinkModel::LOSSY);
+        let mut world = world(200 + seed, 4, 6, Lossy);
         start_all(&mut world);
         let victim = (seed % 4) as usize;
-        world.crash_after = Some((victim, 20 + 17 * seed));
+        world.sites[victim].crash_after = Some(20 + 17 * seed);
         world.run_until(600 * SECOND, |w| {
             w.sites[victim].machine.is_none() || w.all_reached(6)
         });
@@ -239,23 +221,22 @@ fn crashes_on_lossy_links_never_contradict() {
 
 #[test]
 fn a_cut_off_minority_stands_still_and_catches_up() {
-    let mut world = world(11, 4, 8, LinkModel::LOSSLESS);
+    let mut world = world(11, 4, 8, Lossless);
     start_all(&mut world);
     assert!(world.run_until(600 * SECOND, |w| w.all_reached(2)));
-    (1..4).for_each(|site| world.network.set_cut(0, site, true));
-    let three = |w: &World, round| {
-        (1..4).all(|s| w.sites[s].machine.as_ref().and_then(|m| m.round()) >= Some(Round(round)))
-    };
+    let mut cuts = Cuts::default();
+    (1..4).for_each(|site| cuts.set(&mut world, 0, site, true));
+    let three = |w: &World, round| (1..4).all(|s| w.sites[s].round() >= Some(Round(round)));
     assert!(
         world.run_until(600 * SECOND, |w| three(w, 6)),
         "the majority goes on"
     );
-    let alone = world.sites[0].machine.as_ref().and_then(|m| m.round());
+    let alone = world.sites[0].round();
     assert!(
         alone <= Some(Round(3)),
         "a minority never certifies: {alone:?}"
     );
-    (1..4).for_each(|site| world.network.set_cut(0, site, false));
+    (1..4).for_each(|site| cuts.set(&mut world, 0, site, false));
     assert!(world.run_until(600 * SECOND, |w| w.all_reached(8)));
     no_violation(&world, "partition");
 }
@@ -263,7 +244,7 @@ fn a_cut_off_minority_stands_still_and_catches_up() {
 #[test]
 fn one_seed_is_one_history() {
     let run = |seed| {
-        let mut world = world(seed, 4, 4, LinkModel::LOSSY);
+        let mut world = world(seed, 4, 4, Lossy);
         start_all(&mut world);
         assert!(world.run_until(600 * SECOND, |w| w.all_reached(4)));
         world.digest()

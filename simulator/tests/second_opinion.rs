@@ -2,40 +2,42 @@
 
 use archipel_protocol::{
     charter::{
-        FaultModel, Plan,
+        Plan,
         plan::{AggregationRule, CodecKind, OuterRule},
     },
     fold::fold,
     ids::{BlobHash, Root},
+    layout::Layout,
     member::{Durable, Request},
     message::Block,
     record::Log,
-    state::Manifest,
+    state::{Manifest, Tensors},
 };
 use archipel_simulator::{
-    old_network::LinkModel,
-    old_site::Site,
-    old_world::World,
     reference::{Commit, Content, LogReader, Refolded, Standing, memory_digest, refold},
-    toy,
+    scenario::plain_plan,
+    site::Site,
+    world::World,
 };
-use std::collections::BTreeMap;
+use invented::{Quality::Lossless, SECOND, start_all};
+use std::{collections::BTreeMap, sync::Arc};
 
-const SECOND: u64 = 1_000_000;
+mod invented;
+
 const ROUNDS: u64 = 12;
 
 /// A run in which one member crashes and returns, and one leaves.
 fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> World {
-    let mut plan = toy::plan(ROUNDS);
+    let mut scenario = invented::scenario(seed, 5, ROUNDS, Lossless);
+    let plan = &mut scenario.plan;
     (plan.exchange.codec, plan.exchange.rule) = (codec, rule);
     (plan.exchange.chunk, plan.exchange.keep) = (256, 20);
     plan.outer.rule = outer;
     if outer == OuterRule::Nesterov {
         plan.outer.momentum = "0.5".parse().expect("a decimal");
     }
-    let charter = toy::charter(seed, 5, FaultModel::Byzantine, plan);
-    let mut world = World::new(seed, charter, 5, LinkModel::LOSSLESS);
-    (0..5).for_each(|site| world.start(site));
+    let mut world = invented::still(scenario);
+    start_all(&mut world);
     let reached = |world: &mut World, round: u64| {
         // Whoever left need not come along.
         let behind = |site: &Site| match &site.machine {
@@ -46,9 +48,9 @@ fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> 
         assert!(world.run_until(600 * SECOND, all), "round {round}");
     };
     reached(&mut world, 2);
-    world.crash(3);
+    let window = invented::down(&mut world, 3);
     reached(&mut world, 4);
-    world.start(3);
+    world.relent(window);
     world.request(4, Request::Leave);
     reached(&mut world, ROUNDS);
     world
@@ -56,7 +58,7 @@ fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> 
 
 /// The final blocks by the log of the first member, which is there all the time.
 fn final_blocks(world: &World) -> Vec<Block> {
-    let run_id = world.charter.run_id();
+    let run_id = world.federations[0].run_id;
     let entries = world.sites.iter().flat_map(|site| &site.disk.wal);
     let blocks = entries.filter_map(|durable| match durable {
         Durable::Block(block) => Some((block.digest(&run_id), block)),
@@ -72,15 +74,18 @@ fn final_blocks(world: &World) -> Vec<Block> {
 fn payloads(world: &World) -> BTreeMap<BlobHash, &[u8]> {
     let of_sites = world.sites.iter().flat_map(|site| &site.disk.payloads);
     of_sites
-        .map(|(hash, bytes)| (*hash, bytes.as_slice()))
+        .map(|(hash, (_, payload))| (*hash, payload.bytes.as_slice()))
         .collect()
 }
 
 /// What each round must lead to: its fold and the root of the next state.
 fn expected(world: &World, plan: &Plan) -> BTreeMap<u64, (Refolded, Root)> {
-    let (layout, run_id) = (toy::layout(), world.charter.run_id());
-    let members = archipel_protocol::ledger::Membership::founding(&world.charter);
-    let mut tensors = toy::founding(plan);
+    let (layout, run_id) = (
+        world.federations[0].layout.clone(),
+        world.federations[0].run_id,
+    );
+    let members = archipel_protocol::ledger::Membership::founding(&world.federations[0].charter);
+    let mut tensors = Tensors::founding(plan, vec![0.0; layout.parameters()]);
     let start = Manifest::founding(&layout, &tensors, &members);
     let mut standing = Standing::of_manifest(&start);
     let payloads = payloads(world);
@@ -105,16 +110,16 @@ fn expected(world: &World, plan: &Plan) -> BTreeMap<u64, (Refolded, Root)> {
 
 /// The commits in a member's main log, the whole of both logs having been read.
 fn commits(world: &World, site: &Site) -> Vec<(u64, Box<Commit>)> {
-    let run_id = world.charter.run_id();
+    let run_id = world.federations[0].run_id;
     let (mut main, mut side) = (
         LogReader::new(run_id, site.id, Log::Main),
         LogReader::new(run_id, site.id, Log::Side),
     );
-    for record in &site.disk.side {
+    for record in site.disk.side.iter() {
         side.append(record).expect("a whole side log");
     }
     let mut commits = Vec::new();
-    for bytes in &site.disk.main {
+    for bytes in site.disk.main.iter() {
         let record = main.append_beside(&side, bytes).expect("a whole main log");
         if let Content::Commit(commit) = record.content {
             commits.push((record.round.0, commit));
@@ -141,9 +146,10 @@ fn members_fold_certify_and_record_what_the_specification_says() {
     ];
     for (seed, (codec, rule, outer)) in plans.into_iter().enumerate() {
         let world = run(seed as u64, codec, rule, outer);
-        let expected = expected(&world, &world.charter.plan);
+        let expected = expected(&world, &world.federations[0].plan);
         assert_eq!(expected.len() as u64, ROUNDS);
-        let (layout, mut compared) = (toy::layout(), 0);
+        let layout = world.federations[0].layout.clone();
+        let (mut compared, mut held) = (0, 0);
         for site in &world.sites {
             for (round, commit) in commits(&world, site) {
                 let (folded, root) = &expected[&round];
@@ -155,20 +161,24 @@ fn members_fold_certify_and_record_what_the_specification_says() {
                 let momentum = memory_digest(&layout, &folded.tensors.momentum);
                 let memory = memory_digest(&layout, &folded.tensors.aggregate);
                 assert_eq!((Ok(commit.outer), Ok(commit.memory)), (momentum, memory));
-                let state = site.state(root).expect("the state it committed to");
-                assert_eq!(folded.check_tensors(state), Ok(()));
+                if let Some(stored) = site.disk.states.get(root) {
+                    assert_eq!(folded.check_tensors(&stored.tensors), Ok(()));
+                    held += 1;
+                }
                 compared += 1;
             }
         }
         assert!(compared > 40, "{codec:?}: only {compared} commits");
+        assert!(held > 12, "{codec:?}: only {held} states");
     }
 }
 
 #[test]
 fn a_member_that_folds_one_bit_otherwise_is_noticed() {
-    let plan = toy::plan(1);
-    let (layout, tensors) = (toy::layout(), toy::founding(&plan));
-    let delta = vec![0.25; toy::PARAMETERS];
+    let (plan, world) = (plain_plan(1), invented::world(1, 4, 1, Lossless));
+    let layout: Arc<Layout> = world.federations[0].layout.clone();
+    let tensors = Tensors::founding(&plan, vec![0.0; layout.parameters()]);
+    let delta = vec![0.25; layout.parameters()];
     let encoded = archipel_protocol::codec::encode(plan.codec(), &layout, &delta);
     let payload = encoded.expect("finite values").payload;
     let update = archipel_protocol::codec::decode(plan.codec(), &payload, &layout, &plan.limits());

@@ -165,6 +165,9 @@ impl Site {
         round: Round,
         payload: Arc<Payload>,
     ) -> Result<(), FetchFault> {
+        if *blake3::hash(&payload.bytes).as_bytes() != payload.hash.0 {
+            return Err(FetchFault::Unavailable);
+        }
         let limits = world.plan.limits();
         let found = payload.bytes.len() as u64;
         if found > limits.max_payload_bytes {

@@ -4,7 +4,7 @@ use super::{Happening, World};
 use crate::{
     learning::Memory,
     lies,
-    schedule::{Effect, When},
+    schedule::{Effect, When, Window},
     seen::Seen,
     site::Disk,
 };
@@ -13,6 +13,7 @@ use archipel_protocol::{
     ledger::Act,
     member::{Input, Request},
 };
+use std::sync::Arc;
 
 /// A copy of a member's disk.
 pub(super) struct Backup {
@@ -69,6 +70,25 @@ impl World {
             self.healing = true;
             self.agenda.plan(now.after(later_us), Happening::Heal);
         }
+    }
+
+    /// Opens a fault window that is not in the schedule, now and until it is closed. For tests.
+    pub fn disturb(&mut self, effect: Effect) -> usize {
+        let schedule = Arc::make_mut(&mut self.schedule);
+        schedule.windows.push(Window {
+            fault: "by-hand".to_owned(),
+            at: When::At(self.now.0),
+            for_us: None,
+            effect,
+        });
+        let window = schedule.windows.len() - 1;
+        self.window(window, true);
+        window
+    }
+
+    /// Closes a window that [`Self::disturb`] opened.
+    pub fn relent(&mut self, window: usize) {
+        self.window(window, false);
     }
 
     pub(super) fn window(&mut self, window: usize, begins: bool) {

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::reference::{ReferenceError, Standing, memory_digest, root_of, root_of_manifest};
-use crate::toy;
+use crate::{scenario::plain_plan, site::Keys};
 use archipel_protocol::{
-    charter::{Decimal, FaultModel},
+    charter::{Charter, CharterMember, Decimal, FaultModel, MemberRole},
     crypto::{Ed25519Signer, Signature, Signer},
     fold::manifest_after,
     ids::{Epoch, MemberId, Root, Round, RunId},
@@ -19,12 +19,24 @@ const STEPS: u64 = 30;
 
 /// Members 0 to 4 found the federation; up to 7 may be admitted.
 fn signer(index: u64) -> Ed25519Signer {
-    Ed25519Signer::new(&toy::secret(0, index as usize))
+    Ed25519Signer::new(&Keys::secret(0, index as u32))
 }
 
 fn founding() -> Membership {
-    let charter = toy::charter(0, 5, FaultModel::Byzantine, toy::plan(1));
-    Membership::founding(&charter)
+    let members = (0..5).map(|index| CharterMember {
+        id: signer(index).member(),
+        name: format!("member-{}", index + 1),
+        role: MemberRole::Member,
+        addresses: Vec::new(),
+    });
+    Membership::founding(&Charter {
+        name: "reference".to_owned(),
+        founding_nonce: [1; 32],
+        fault_model: FaultModel::Byzantine,
+        threshold: None,
+        plan: plain_plan(1),
+        members: members.collect(),
+    })
 }
 
 fn header(member: MemberId) -> SignedHeader {
