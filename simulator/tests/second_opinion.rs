@@ -16,6 +16,7 @@ use archipel_protocol::{
 use archipel_simulator::{
     reference::{Commit, Content, LogReader, Refolded, Standing, memory_digest, refold},
     scenario::plain_plan,
+    seen::Payload,
     site::Site,
     world::World,
 };
@@ -26,8 +27,11 @@ mod invented;
 
 const ROUNDS: u64 = 12;
 
+/// All payloads that any member ever held.
+type Payloads = BTreeMap<BlobHash, Arc<Payload>>;
+
 /// A run in which one member crashes and returns, and one leaves.
-fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> World {
+fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> (World, Payloads) {
     let mut scenario = invented::scenario(seed, 5, ROUNDS, Lossless);
     let plan = &mut scenario.plan;
     (plan.exchange.codec, plan.exchange.rule) = (codec, rule);
@@ -38,7 +42,8 @@ fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> 
     }
     let mut world = invented::still(scenario);
     start_all(&mut world);
-    let reached = |world: &mut World, round: u64| {
+    let mut payloads = Payloads::new();
+    let mut reached = |world: &mut World, round: u64| {
         // Whoever left need not come along.
         let behind = |site: &Site| match &site.machine {
             Some(machine) => machine.round().is_none_or(|at| at.0 < round),
@@ -46,14 +51,19 @@ fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> 
         };
         let all = |world: &World| !world.sites[..4].iter().any(behind);
         assert!(world.run_until(600 * SECOND, all), "round {round}");
+        let disks = world.sites.iter().map(|site| &site.disk);
+        let held = disks.flat_map(|disk| &disk.payloads);
+        payloads.extend(held.map(|(hash, (_, payload))| (*hash, payload.clone())));
     };
-    reached(&mut world, 2);
+    (1..=2).for_each(|round| reached(&mut world, round));
     let window = invented::down(&mut world, 3);
-    reached(&mut world, 4);
+    (3..=4).for_each(|round| reached(&mut world, round));
     world.relent(window);
     world.request(4, Request::Leave);
-    reached(&mut world, ROUNDS);
-    world
+    (5..=ROUNDS).for_each(|round| reached(&mut world, round));
+    // What is recorded waits for the disk.
+    world.run_until(SECOND / 100, |_| false);
+    (world, payloads)
 }
 
 /// The final blocks by the log of the first member, which is there all the time.
@@ -70,16 +80,8 @@ fn final_blocks(world: &World) -> Vec<Block> {
     commits.iter().map(|(_, commit)| block(commit)).collect()
 }
 
-/// All payloads that any site holds.
-fn payloads(world: &World) -> BTreeMap<BlobHash, &[u8]> {
-    let of_sites = world.sites.iter().flat_map(|site| &site.disk.payloads);
-    of_sites
-        .map(|(hash, (_, payload))| (*hash, payload.bytes.as_slice()))
-        .collect()
-}
-
 /// What each round must lead to: its fold and the root of the next state.
-fn expected(world: &World, plan: &Plan) -> BTreeMap<u64, (Refolded, Root)> {
+fn expected(world: &World, plan: &Plan, payloads: &Payloads) -> BTreeMap<u64, (Refolded, Root)> {
     let (layout, run_id) = (
         world.federations[0].layout.clone(),
         world.federations[0].run_id,
@@ -88,13 +90,17 @@ fn expected(world: &World, plan: &Plan) -> BTreeMap<u64, (Refolded, Root)> {
     let mut tensors = Tensors::founding(plan, vec![0.0; layout.parameters()]);
     let start = Manifest::founding(&layout, &tensors, &members);
     let mut standing = Standing::of_manifest(&start);
-    let payloads = payloads(world);
     let mut expected = BTreeMap::new();
     for block in final_blocks(world) {
         let updates: Vec<(u64, &[u8])> = block
             .cut
             .iter()
-            .map(|signed| (signed.header.tokens, payloads[&signed.header.payload]))
+            .map(|signed| {
+                (
+                    signed.header.tokens,
+                    &payloads[&signed.header.payload].bytes[..],
+                )
+            })
             .collect();
         let folded = refold(plan, &layout, &tensors, &updates).expect("the cut is valid");
         standing = standing
@@ -145,8 +151,8 @@ fn members_fold_certify_and_record_what_the_specification_says() {
         ),
     ];
     for (seed, (codec, rule, outer)) in plans.into_iter().enumerate() {
-        let world = run(seed as u64, codec, rule, outer);
-        let expected = expected(&world, &world.federations[0].plan);
+        let (world, payloads) = run(seed as u64, codec, rule, outer);
+        let expected = expected(&world, &world.federations[0].plan, &payloads);
         assert_eq!(expected.len() as u64, ROUNDS);
         let layout = world.federations[0].layout.clone();
         let (mut compared, mut held) = (0, 0);

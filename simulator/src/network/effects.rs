@@ -108,11 +108,7 @@ impl Active {
             Effect::Duplicate { probability, .. } => change.duplicate += probability,
             Effect::Reorder {
                 probability, by_us, ..
-            } => {
-                if chance(4, *probability) {
-                    change.jitter_us += by_us;
-                }
-            }
+            } if chance(4, *probability) => change.jitter_us += by_us,
             Effect::Corrupt { probability, .. } => change.corrupted |= chance(5, *probability),
             Effect::Cut { .. } => change.cut = true,
             _ => {}
