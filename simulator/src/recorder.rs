@@ -1,7 +1,9 @@
 //! What is kept of a run for its report: bounded, and of the first federation in detail.
 
+mod faults;
+
 use crate::{
-    report::{Activity, Findings, LossPoint, MemberFindings, RoundFindings, Span},
+    report::{Activity, FaultFindings, Findings, LossPoint, MemberFindings, RoundFindings, Span},
     scenario::{Mode, Scenario},
     seen::{Federation, Moment, Seen},
 };
@@ -10,6 +12,7 @@ use archipel_protocol::{
     member::Event,
     message::Message,
 };
+use faults::FaultRecorder;
 use std::collections::BTreeMap;
 
 /// Spans kept of one member.
@@ -54,6 +57,7 @@ pub struct Recorder {
     keys: Vec<archipel_protocol::ids::MemberId>,
     others: usize,
     failures: Vec<String>,
+    faults: FaultRecorder,
     end: Timestamp,
 }
 
@@ -93,6 +97,7 @@ impl Recorder {
             keys: federation.keys.clone(),
             others: federation.members.len().saturating_sub(1),
             failures: Vec::new(),
+            faults: FaultRecorder::new(scenario.members.len(), &federation.liars),
             end: Timestamp(0),
         }
     }
@@ -122,9 +127,11 @@ impl Recorder {
             Seen::Told(event) => self.told(moment, event),
             Seen::Started { .. } => {
                 self.members[at].up_since = Some(moment.now.0);
+                self.faults.started(at);
                 self.does(moment, Activity::CatchUp);
             }
             Seen::Crashed => {
+                self.faults.crashed(at);
                 let track = &mut self.members[at];
                 let since = track.up_since.take();
                 track.up_us += since.map_or(0, |since| moment.now.0 - since);
@@ -135,6 +142,11 @@ impl Recorder {
                 track.memory_high = track.memory_high.max(*memory);
                 track.queue_high = track.queue_high.max(*queue);
             }
+            Seen::Fault {
+                window,
+                effect,
+                begins,
+            } => self.faults.window(moment, (*window, effect, *begins)),
             _ => {}
         }
     }
@@ -164,7 +176,11 @@ impl Recorder {
             }
             Event::Certified {
                 round, included, ..
-            } => self.certified(moment, *round, included),
+            } => {
+                self.certified(moment, *round, included);
+                self.faults.certified(moment.member as usize, round.0);
+            }
+            Event::Incident { kind, .. } => self.faults.incident(kind),
             _ => {}
         }
     }
@@ -180,6 +196,7 @@ impl Recorder {
         }
         let place = |id| self.keys.iter().position(|key| key == id);
         let counted: Vec<usize> = included.iter().filter_map(place).collect();
+        self.faults.round(moment.now.0, &counted);
         if let Some(last) = self.rounds.last_mut() {
             last.ended_us = moment.now.0;
             last.included = included.len() as u32;
@@ -290,6 +307,11 @@ impl Recorder {
     /// The newest loss.
     pub fn last_loss(&self) -> Option<f64> {
         self.losses.last().map(|point| point.loss)
+    }
+
+    /// What came of the fault windows, by their place in the schedule.
+    pub fn faults(&self) -> Vec<(usize, FaultFindings)> {
+        self.faults.findings(self.end.0)
     }
 
     /// What was recorded up to now.

@@ -9,6 +9,7 @@ use crate::{
     scenario::{self, Scenario},
     schedule::{Schedule, expand},
     session::{self, Options, Played},
+    world::World,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -76,10 +77,10 @@ pub(super) fn watched(
     progress::catch_interrupts();
     let bar = Progress::new(scenario.stop.rounds, scenario.stop.wall_us, manner.quiet);
     bar.doing(&scenario.name);
+    let mut go_on = |world: &World| bar.go_on(world);
     let options = Options {
         threads: usize::from(manner.threads),
-        go_on: &mut |world| bar.go_on(world),
-        everybody: &|| None,
+        ..Options::new(&mut go_on)
     };
     let mut played = session::play(scenario, schedule, options)?;
     played.findings.wall_us = bar.elapsed_us();

@@ -24,7 +24,7 @@ mod svg;
 mod tables;
 mod thin;
 pub mod trace;
-mod units;
+pub(crate) mod units;
 mod utilisation;
 
 pub use error::ReportError;

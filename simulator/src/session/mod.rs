@@ -11,10 +11,10 @@ pub use verdict::{Verdict, exit_of};
 
 use crate::{
     deviation::Deviation,
-    report::{Findings, Violation},
+    report::{FaultFindings, Findings, Violation, units},
     scenario::Scenario,
     schedule::{Effect, Schedule},
-    world::{BuildError, Ending, World},
+    world::{BuildError, Ending, Witness, World},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -33,7 +33,7 @@ pub enum Go {
     Budget,
 }
 
-/// How a run is played. None of it changes what happens in the run.
+/// How a run is played. Only [`Self::everybody`] changes what happens in the run.
 pub struct Options<'a> {
     /// Threads that a language model trains on.
     pub threads: usize,
@@ -41,6 +41,20 @@ pub struct Options<'a> {
     pub go_on: &'a mut dyn FnMut(&World) -> Go,
     /// A deviation of every member, for planted faults.
     pub everybody: &'a dyn Fn() -> Option<Box<dyn Deviation>>,
+    /// Is shown everything that happens.
+    pub witness: Option<Witness>,
+}
+
+impl<'a> Options<'a> {
+    /// One thread, and nobody deviates alike.
+    pub fn new(go_on: &'a mut dyn FnMut(&World) -> Go) -> Self {
+        Self {
+            threads: 1,
+            go_on,
+            everybody: &|| None,
+            witness: None,
+        }
+    }
 }
 
 /// What a run came to.
@@ -67,6 +81,7 @@ pub fn play(
 ) -> Result<Played, BuildError> {
     let (scenario, schedule) = (Arc::new(scenario.clone()), Arc::new(schedule.clone()));
     let mut world = World::still(&scenario, &schedule, options.threads, options.everybody)?;
+    world.witness = options.witness;
     let mut stopped = Go::On;
     let ending = catch_unwind(AssertUnwindSafe(|| {
         world.start_all();
@@ -107,6 +122,7 @@ fn findings(world: &World, verdict: &Verdict) -> Findings {
         crate::scenario::Expect::Pass => "pass".to_owned(),
         crate::scenario::Expect::Fail(name) => format!("fail:{name}"),
     };
+    found.faults = faults(world);
     found.violations = world.invariants.violations().to_vec();
     if let Verdict::Panicked(text) = verdict {
         let panic = Violation {
@@ -119,6 +135,19 @@ fn findings(world: &World, verdict: &Verdict) -> Findings {
         found.violations.insert(0, panic);
     }
     found
+}
+
+/// What came of the fault windows, by the names of their faults.
+fn faults(world: &World) -> Vec<FaultFindings> {
+    let named = |(window, mut found): (usize, FaultFindings)| {
+        found.id.clone_from(&world.schedule.windows[window].fault);
+        let mut faults = world.scenario.faults.iter();
+        let fault = faults.find(|fault| fault.id == found.id);
+        let kind = fault.map_or("", |fault| &fault.kind);
+        found.kind = kind.to_owned();
+        found
+    };
+    world.recorder.faults().into_iter().map(named).collect()
 }
 
 /// Who lies, and how.
@@ -144,11 +173,6 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
 pub fn failure(findings: &Findings, verdict: &Verdict, out: &Path) -> String {
     let replay = format!("replay: archipel-sim replay {}", out.display());
     let seed = findings.seed;
-    let at = |us: u64| {
-        let (ms, seconds) = (us / 1000 % 1000, us / 1_000_000);
-        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-        format!("{hours:02}:{minutes:02}:{:02}.{ms:03}", seconds % 60)
-    };
     match (verdict, findings.violations.first()) {
         (Verdict::Unmoved(wanted), _) => {
             format!("FAIL seed={seed}: expected {wanted} to fall, nothing did · {replay}")
@@ -157,11 +181,15 @@ pub fn failure(findings: &Findings, verdict: &Verdict, out: &Path) -> String {
             let (name, round) = (&first.invariant, first.round);
             format!(
                 "FAIL {name} seed={seed} at {} round {round} · {replay}",
-                at(first.at_us)
+                units::clock(first.at_us)
             )
         }
         _ => {
-            let (word, now, round) = (verdict.word(), at(findings.sim_us), findings.rounds_done);
+            let (word, now, round) = (
+                verdict.word(),
+                units::clock(findings.sim_us),
+                findings.rounds_done,
+            );
             format!(
                 "{} seed={seed} at {now} round {round} · {replay}",
                 word.to_uppercase()

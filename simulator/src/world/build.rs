@@ -109,6 +109,7 @@ impl World {
             events: Vec::new(),
             keep_events: false,
             messages: 0,
+            witness: None,
             learning,
             founding,
             now: Timestamp(0),

@@ -37,6 +37,9 @@ use archipel_protocol::{
 use std::sync::Arc;
 use transfer::Transfer;
 
+/// Somebody else who is shown everything that happens.
+pub type Witness = Box<dyn FnMut(Moment, &Seen<'_>) + Send>;
+
 /// A world of members on one clock.
 pub struct World {
     /// What is played.
@@ -59,6 +62,8 @@ pub struct World {
     pub keep_events: bool,
     /// Messages handed to machines so far.
     pub messages: u64,
+    /// Is shown everything that happens, after the invariants.
+    pub witness: Option<Witness>,
     learning: Vec<Learning>,
     founding: Vec<Arc<Tensors>>,
     decoded: Vec<Decoded>,
@@ -248,6 +253,9 @@ impl World {
         let moment = self.moment(site);
         self.invariants.see(moment, seen);
         self.recorder.see(moment, seen);
+        if let Some(witness) = &mut self.witness {
+            witness(moment, seen);
+        }
     }
 
     fn moment(&self, site: u32) -> Moment {
