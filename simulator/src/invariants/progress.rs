@@ -241,7 +241,13 @@ impl Invariant for Progress {
         let from = match (facts.healed, facts.disturbed) {
             (Some(healed), _) => healed,
             (None, None) => (Timestamp(0), Round(0)),
-            (None, Some(_)) => return,
+            (None, Some(_)) if ending.within.is_none() => return,
+            // The heal the scenario promised never came. It counts from the last sign of life.
+            (None, Some(_)) => {
+                let entered = facts.members.iter().map(|member| member.since);
+                let latest = entered.max().unwrap_or_default();
+                (latest, facts.highest().unwrap_or_default())
+            }
         };
         let within = ending.within.unwrap_or(WITHIN);
         let highest = facts.highest().unwrap_or_default();

@@ -64,6 +64,25 @@ fn l1_nothing_moves_after_the_heal() {
 }
 
 #[test]
+fn l1_the_heal_is_never_reached() {
+    for (us, within, found) in [
+        (10_000_000_000, Some(5), true),
+        (10_000_000_000, None, false),
+        (1_000_000, Some(5), false),
+    ] {
+        let mut history = History::new();
+        history.play();
+        history.fault(3, &Effect::Down { member: 3 }, true);
+        history.wait(us);
+        history.checks.end(Timestamp(history.now), false, within);
+        match found {
+            true => fires(&history, "L1"),
+            false => is_silent(&history),
+        }
+    }
+}
+
+#[test]
 fn l2_a_member_that_came_back_never_catches_up() {
     for (catches_up, cut_off) in [(false, false), (true, false), (false, true)] {
         let mut history = History::new();
