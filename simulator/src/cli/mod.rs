@@ -10,8 +10,11 @@
 //! | 14 | nondeterminism |
 //! | 15 | a panic |
 
+mod compare;
+mod explain;
 mod packs;
-mod progress;
+pub mod progress;
+mod replay;
 mod run;
 pub mod stopwatch;
 
@@ -34,6 +37,12 @@ struct Cli {
 enum Command {
     /// Runs a scenario, and leaves a folder with its report.
     Run(run::Args),
+    /// Runs what is in the folder of a run again, and holds the digests against each other.
+    Replay(replay::Args),
+    /// Sets runs beside each other: one table, CSV and SVG.
+    Compare(compare::Args),
+    /// Tells what led to the failure of a run.
+    Explain(explain::Args),
     /// Lists the scenarios that are built in, or prints one.
     Packs(packs::Args),
 }
@@ -45,6 +54,9 @@ const INTERNAL: u8 = 1;
 pub fn main() -> ExitCode {
     let code = match Cli::parse().command {
         Command::Run(args) => run::command(&args),
+        Command::Replay(args) => replay::command(&args),
+        Command::Compare(args) => compare::command(&args),
+        Command::Explain(args) => explain::command(&args),
         Command::Packs(args) => packs::command(&args),
     };
     match code {

@@ -5,14 +5,23 @@ use super::{
     stopwatch::peak_rss_bytes,
 };
 use crate::{
-    report::{Findings, summary},
+    report::{self, Findings, summary},
     scenario::{self, Scenario},
     schedule::{Schedule, expand},
-    session::{self, Options, Played},
+    session::{
+        self, Options, Played, Verdict,
+        trace::{self, Line, Tracer},
+    },
     world::World,
 };
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Lines of a trace that was asked for.
+const TRACE_LINES: usize = 1_000_000;
 
 /// Which scenario, and how.
 #[derive(clap::Args)]
@@ -25,6 +34,9 @@ pub(super) struct Args {
     /// Folder in which the run leaves its own, NAME-SEED.
     #[arg(long, default_value = "out")]
     out: PathBuf,
+    /// Leaves a trace of the last million lines, even where nothing fails.
+    #[arg(long)]
+    trace: bool,
     #[command(flatten)]
     manner: Manner,
 }
@@ -46,6 +58,18 @@ pub(super) struct Manner {
     pub quiet: bool,
 }
 
+impl Manner {
+    /// Says nothing.
+    pub fn quiet() -> Self {
+        Self {
+            json: false,
+            threads: 1,
+            paranoid: false,
+            quiet: true,
+        }
+    }
+}
+
 pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     let mut scenario = named(&args.scenario)?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
@@ -54,8 +78,30 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     let out = args
         .out
         .join(format!("{}-{}", scenario.name, scenario.seed));
-    let played = watched(&scenario, &schedule, &args.manner)?;
-    session::folder::write(&out, &scenario, &schedule, &played.findings)?;
+    session::folder::begin(&out, &scenario, &schedule)?;
+    let mut played = watched(&scenario, &schedule, &args.manner)?;
+    let failed = !played.findings.violations.is_empty();
+    let path = out.join("trace.jsonl.zst");
+    if failed || args.trace {
+        let most = if args.trace {
+            TRACE_LINES
+        } else {
+            trace::LINES
+        };
+        let (again, lines) = traced(&scenario, &schedule, &args.manner, most)?;
+        trace::write(&path, &lines)?;
+        if let Some(first) = played.findings.violations.first() {
+            played.findings.slice = trace::slice(&lines, first);
+        }
+        if again.ending.is_some() && again.ending == played.ending && again.digest != played.digest
+        {
+            played.verdict = Verdict::Nondeterministic;
+            played.findings.verdict = played.verdict.word().to_owned();
+        }
+    } else if path.exists() {
+        fs::remove_file(&path)?;
+    }
+    report::folder::write(&out, &played.findings)?;
     Ok(tell(&played, &out, &args.manner))
 }
 
@@ -88,8 +134,30 @@ pub(super) fn watched(
     Ok(played)
 }
 
+/// Plays the same again, and keeps the last lines of what happened.
+pub(super) fn traced(
+    scenario: &Scenario,
+    schedule: &Schedule,
+    manner: &Manner,
+    most: usize,
+) -> anyhow::Result<(Played, Vec<Line>)> {
+    let bar = Progress::new(scenario.stop.rounds, None, manner.quiet);
+    bar.doing(&format!("{}, traced", scenario.name));
+    let names = scenario.members.iter().map(|member| member.name.clone());
+    let tracer = Tracer::new(names.collect(), most);
+    let seer = tracer.clone();
+    let mut go_on = |world: &World| bar.go_on(world);
+    let options = Options {
+        threads: usize::from(manner.threads),
+        witness: Some(Box::new(move |moment, seen| seer.see(moment, seen))),
+        ..Options::new(&mut go_on)
+    };
+    let played = session::play(scenario, schedule, options)?;
+    Ok((played, tracer.lines()))
+}
+
 /// Says what came of a run. The exit code.
-fn tell(played: &Played, out: &Path, manner: &Manner) -> u8 {
+pub(super) fn tell(played: &Played, out: &Path, manner: &Manner) -> u8 {
     let (findings, exit) = (&played.findings, played.verdict.exit());
     if exit != 0 {
         println!("{}", session::failure(findings, &played.verdict, out));

@@ -5,7 +5,9 @@
 //! panic inside a run is caught and becomes its verdict, with what was found until then.
 
 pub mod folder;
+pub mod trace;
 mod verdict;
+mod words;
 
 pub use verdict::{Verdict, exit_of};
 
