@@ -15,6 +15,7 @@ use crate::{
 use archipel_protocol::{
     charter::{Charter, CharterMember, MemberRole},
     ids::{MemberId, Timestamp},
+    layout::Layout,
     random::derive_key,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -65,14 +66,7 @@ impl World {
         threads: usize,
         everybody: Everybody<'_>,
     ) -> Result<Self, BuildError> {
-        let mut sites = sites(scenario);
-        let liars = liars(schedule);
-        let joiners = joiners(schedule);
-        for site in &mut sites {
-            site.liar = liars.contains(&site.index);
-            site.absent |= joiners.contains(&site.index);
-            site.deviations.extend(everybody());
-        }
+        let sites = disposed(scenario, schedule, everybody);
         let mut federations = Vec::new();
         let mut learning = Vec::new();
         for number in 0..scenario.federations {
@@ -84,15 +78,7 @@ impl World {
             let mut trained = Learning::new(&problem, &charter, &keys, seed, threads)?;
             let honest = own.iter().map(|site| if site.liar { 0.0 } else { 1.0 });
             trained.weigh(&honest.collect::<Vec<f64>>());
-            federations.push(Federation {
-                run_id: charter.run_id(),
-                plan: Arc::new(charter.plan.clone()),
-                charter: Arc::new(charter),
-                layout: Arc::new(trained.layout().clone()),
-                members: own.iter().map(|site| site.index).collect(),
-                keys,
-                liars: own.iter().filter(|s| s.liar).map(|s| s.index).collect(),
-            });
+            federations.push(federation(charter, &own, keys, trained.layout()));
             learning.push(trained);
         }
         let founding = learning.iter().map(|l| Arc::new(l.founding())).collect();
@@ -129,6 +115,31 @@ impl World {
         };
         world.plan_schedule();
         Ok(world)
+    }
+}
+
+/// All sites, each with what the schedule and the caller make of it.
+fn disposed(scenario: &Scenario, schedule: &Schedule, everybody: Everybody<'_>) -> Vec<Site> {
+    let mut sites = sites(scenario);
+    let liars = liars(schedule);
+    let joiners = joiners(schedule);
+    for site in &mut sites {
+        site.liar = liars.contains(&site.index);
+        site.absent |= joiners.contains(&site.index);
+        site.deviations.extend(everybody());
+    }
+    sites
+}
+
+fn federation(charter: Charter, own: &[&Site], keys: Vec<MemberId>, layout: &Layout) -> Federation {
+    Federation {
+        run_id: charter.run_id(),
+        plan: Arc::new(charter.plan.clone()),
+        charter: Arc::new(charter),
+        layout: Arc::new(layout.clone()),
+        members: own.iter().map(|site| site.index).collect(),
+        keys,
+        liars: own.iter().filter(|s| s.liar).map(|s| s.index).collect(),
     }
 }
 
