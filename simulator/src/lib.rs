@@ -7,6 +7,7 @@ pub mod cli;
 pub mod crypto;
 pub mod deviation;
 pub mod draws;
+pub mod extension;
 pub mod invariants;
 pub mod learning;
 pub mod lies;

@@ -3,6 +3,7 @@
 
 use super::{Disk, Entry, Site};
 use crate::{
+    extension::{Extension, OwnRule},
     learning::Gradient,
     seen::{Federation, Payload},
 };
@@ -11,7 +12,7 @@ use archipel_protocol::{
     fold::{Folding, fold, manifest_after},
     ids::{BlobHash, Round, Timestamp},
     member::{FetchFault, FoldTask, Folded, ResidualRule, TrainTask, Trained},
-    state::Tensors,
+    state::{Tensors, tensor_hash},
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,10 +27,42 @@ const DECODED_ROUNDS: u64 = 6;
 /// Payloads decoded once for all who hold them.
 #[derive(Default)]
 pub struct Decoded {
+    extension: Extension,
     updates: HashMap<BlobHash, (Round, Result<Arc<Update>, String>)>,
 }
 
 impl Decoded {
+    /// Nothing decoded yet; `extension` may bring another codec and rule.
+    pub fn new(extension: Extension) -> Self {
+        Self {
+            extension,
+            updates: HashMap::new(),
+        }
+    }
+
+    /// Encodes values.
+    fn encode(&self, world: &Federation, values: &[f32]) -> Vec<u8> {
+        if let Some(codec) = &self.extension.codec {
+            return codec.encode(&world.layout, values);
+        }
+        match encode(world.plan.codec(), &world.layout, values) {
+            Ok(encoded) => encoded.payload,
+            // Only a lie makes a gradient that is not finite: it is sent as it is.
+            Err(_) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        }
+    }
+
+    fn decode(&self, world: &Federation, payload: &[u8]) -> Result<Update, String> {
+        let (plan, layout) = (&world.plan, &world.layout);
+        if let Some(codec) = &self.extension.codec {
+            let values = codec.decode(layout, payload)?;
+            return Update::dense(values).map_err(|error| error.to_string());
+        }
+        validate(plan.codec(), payload, layout, &plan.limits())
+            .and_then(|()| decode(plan.codec(), payload, layout, &plan.limits()))
+            .map_err(|error| error.to_string())
+    }
+
     /// The update in a payload, or why there is none.
     pub fn update(
         &mut self,
@@ -40,11 +73,7 @@ impl Decoded {
         if let Some((_, update)) = self.updates.get(&payload.hash) {
             return update.clone();
         }
-        let (plan, layout) = (&world.plan, &world.layout);
-        let update = validate(plan.codec(), &payload.bytes, layout, &plan.limits())
-            .and_then(|()| decode(plan.codec(), &payload.bytes, layout, &plan.limits()))
-            .map(Arc::new)
-            .map_err(|error| error.to_string());
+        let update = self.decode(world, &payload.bytes).map(Arc::new);
         self.updates.insert(payload.hash, (round, update.clone()));
         if self.updates.len() > 64 * world.members.len().max(1) {
             let oldest = round.0.saturating_sub(DECODED_ROUNDS);
@@ -89,8 +118,8 @@ impl Site {
     pub(crate) fn encode(
         &mut self,
         world: &Federation,
-        task: &TrainTask,
-        gradient: Gradient,
+        decoded: &Decoded,
+        (task, gradient): (&TrainTask, Gradient),
         now: Timestamp,
     ) -> Arc<Payload> {
         let plan = world.plan.clone();
@@ -103,17 +132,13 @@ impl Site {
                 }
             });
         }
-        let before = residual_before(&self.disk, world, task.residual);
+        let before = residual_before(&self.disk, (world, decoded), task.residual);
         let before_hash = before.hash();
         let wanted = match plan.feedback() {
             Some(beta) => before.add_to(delta, beta).expect(FITS),
             None => delta,
         };
-        let encoded = match encode(plan.codec(), &world.layout, &wanted) {
-            Ok(encoded) => encoded.payload,
-            // Only a lie makes a gradient that is not finite: it is sent as it is.
-            Err(_) => wanted.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        };
+        let encoded = decoded.encode(world, &wanted);
         let bytes = match self.deviations.is_empty() {
             true => encoded,
             false => self.deviate(world, now, |deviations, seat| {
@@ -125,7 +150,7 @@ impl Site {
             hash: BlobHash(*blake3::hash(&bytes).as_bytes()),
             bytes,
         });
-        let update = decode(plan.codec(), &payload.bytes, &world.layout, &plan.limits());
+        let update = decoded.decode(world, &payload.bytes);
         let zero = || Residual::zero(world.layout.parameters());
         let residual = match (plan.feedback(), &update) {
             (Some(_), Ok(update)) => zero().after(wanted, update).unwrap_or_else(|_| zero()),
@@ -251,14 +276,41 @@ impl Site {
         }
         let refs: Vec<(u64, &Update)> = updates.iter().map(|(t, u)| (*t, &**u)).collect();
         let base = &self.disk.states.get(&task.base)?.tensors;
-        Some(fold(&world.plan, &world.layout, base, &refs))
+        let mut folding = fold(&world.plan, &world.layout, base, &refs);
+        if let (Some(rule), false) = (&decoded.extension.rule, refs.is_empty()) {
+            step_by(&**rule, world, base, &refs, &mut folding);
+        }
+        Some(folding)
     }
 }
 
 /// Why arithmetic on residuals cannot fail.
 const FITS: &str = "a residual has the model's length and finite values";
 
-fn residual_before(disk: &Disk, world: &Federation, rule: ResidualRule) -> Residual {
+/// Replaces what a fold came to by an outer step with the aggregate of another rule.
+fn step_by(
+    rule: &dyn OwnRule,
+    world: &Federation,
+    base: &Tensors,
+    updates: &[(u64, &Update)],
+    folding: &mut Folding,
+) {
+    let dense = updates.iter().map(|(tokens, u)| (*tokens, u.to_dense()));
+    let aggregate = rule.aggregate(&dense.collect::<Vec<_>>());
+    let mut next = base.clone();
+    let (parameters, momentum) = (&mut next.parameters, &mut next.momentum);
+    let outer = world.plan.outer_step();
+    let step = outer.step(&world.layout, 0, parameters, momentum, &aggregate);
+    folding.voided = step.is_err();
+    folding.tensors = if folding.voided { base.clone() } else { next };
+    folding.aggregate = tensor_hash(&aggregate);
+}
+
+fn residual_before(
+    disk: &Disk,
+    (world, decoded): (&Federation, &Decoded),
+    rule: ResidualRule,
+) -> Residual {
     let zero = || Residual::zero(world.layout.parameters());
     let plan = &world.plan;
     let kept = |round: &Round| disk.entries.get(round);
@@ -267,8 +319,7 @@ fn residual_before(disk: &Disk, world: &Federation, rule: ResidualRule) -> Resid
         ResidualRule::After(round) => kept(&round).map(|entry| entry.residual.clone().included()),
         ResidualRule::AfterPlusUpdate(round) => kept(&round).and_then(|entry| {
             let (_, payload) = disk.payloads.get(&entry.trained.payload)?;
-            let limits = plan.limits();
-            let update = decode(plan.codec(), &payload.bytes, &world.layout, &limits).ok()?;
+            let update = decoded.decode(world, &payload.bytes).ok()?;
             let most = plan.exchange.max_carried as u16;
             entry.residual.clone().missed(&update, most).ok()
         }),

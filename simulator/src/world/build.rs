@@ -3,6 +3,7 @@
 use super::{Agenda, Digest, World};
 use crate::{
     deviation::Deviation,
+    extension::Extension,
     invariants::Invariants,
     learning::{Learning, LearningError, Problem},
     network::Network,
@@ -54,6 +55,23 @@ impl World {
                 self.start_after(site, 0);
             }
         }
+    }
+
+    /// A world with a codec, a rule or lies of one's own, in which nobody has started yet.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn extended(
+        scenario: &Arc<Scenario>,
+        schedule: &Arc<Schedule>,
+        threads: usize,
+        extension: Extension,
+    ) -> Result<Self, BuildError> {
+        let mut world = Self::still(scenario, schedule, threads, &|| None)?;
+        let decoded = world.federations.iter();
+        world.decoded = decoded.map(|_| Decoded::new(extension.clone())).collect();
+        world.extension = extension;
+        Ok(world)
     }
 
     /// A world in which nobody has started yet, and everybody deviates alike.
@@ -112,6 +130,7 @@ impl World {
             events_since_sample: 0,
             backups: Vec::new(),
             measuring: None,
+            extension: Extension::default(),
         };
         world.plan_schedule();
         Ok(world)

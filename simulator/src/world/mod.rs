@@ -19,6 +19,7 @@ pub use event::{Agenda, Digest, Happening, Work};
 pub use run::Ending;
 
 use crate::{
+    extension::Extension,
     invariants::Invariants,
     learning::Learning,
     network::Network,
@@ -83,6 +84,7 @@ pub struct World {
     trainings: u64,
     events_since_sample: u32,
     backups: Vec<script::Backup>,
+    extension: Extension,
     measuring: Option<measure::Pending>,
 }
 

@@ -169,7 +169,8 @@ impl World {
             } => {
                 let here = &mut self.sites[*member as usize];
                 here.strength = *strength;
-                here.deviations.extend(lies::lie(behaviour));
+                let own = self.extension.lie(behaviour);
+                here.deviations.extend(own.or_else(|| lies::lie(behaviour)));
             }
             links => self.begin_links(window, links),
         }

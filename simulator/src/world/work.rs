@@ -74,7 +74,12 @@ impl World {
         };
         let world = self.federations[federation].clone();
         let here = &mut self.sites[site as usize];
-        let payload = here.encode(&world, task, gradient, self.now);
+        let payload = here.encode(
+            &world,
+            &self.decoded[federation],
+            (task, gradient),
+            self.now,
+        );
         let trained = here.disk.entries[&task.round].trained.clone();
         self.see(site, &Seen::Trained(&payload));
         self.handle(site, Input::Trained(Box::new(trained)));
