@@ -11,6 +11,7 @@ use archipel_protocol::{
     ids::{BlobHash, MemberId, Round, RunId, Timestamp},
     layout::Layout,
     member::{Durable, FoldTask, Folded, Input, Output, Settings, TrainTask, Trained},
+    message::Message,
     state::Tensors,
 };
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Seat<'a> {
     pub strength: Option<f64>,
     /// Payloads put here are kept by it, and served to who asks for their hash.
     pub store: &'a mut Vec<Arc<Payload>>,
+    /// What is put here is carried out behind what the machine asks for.
+    pub say: &'a mut Vec<Output>,
 }
 
 /// What a holder does when it is asked for a blob.
@@ -72,6 +75,11 @@ pub trait Deviation: Send {
     /// Changes what the machine asks for: what is pushed is carried out, in order.
     fn output(&mut self, _site: &mut Seat<'_>, output: Output, pass: &mut Vec<Output>) {
         pass.push(output);
+    }
+
+    /// By how much later a message arrives than it would, in microseconds.
+    fn later_us(&mut self, _site: &mut Seat<'_>, _message: &Message) -> u64 {
+        0
     }
 
     /// Changes a pseudo-gradient before it is encoded. `base` is the state it was trained from.

@@ -123,8 +123,14 @@ fn a_fault_the_mode_cannot_apply() {
         );
         four(lie, &text, "behaviour", &[lie, "mode = \"train\""]);
         let train = format!("{HEAD}mode = \"train\"\n{STOP}{GROUP}{text}");
-        assert!(parse(&train, "x.toml").is_ok(), "{lie}");
+        let error = parse(&train, "x.toml").expect_err("no rule that it is told against");
+        assert!(error.to_string().contains("cannot be told"), "{error}");
     }
+    let text = fault(
+        "byzantine",
+        "targets = \"eu-1\"\nbehaviour = \"equivocate-log\"",
+    );
+    four("no log is shown", &text, "behaviour", &["cannot be told"]);
     four(
         "text for a quadratic",
         "[learning]\ndata = \"d\"\n",

@@ -1,4 +1,7 @@
-//! Announces updates, and gives nobody the payload.
+//! Announces updates, and gives nobody the payload, nor a state.
+//!
+//! Honest members fetch again and again, hold nothing of it, and close the round at the deadline
+//! without it: its updates are in no cut. Nothing is refused, as it might just be cut off.
 
 use crate::deviation::{Deviation, Seat, Serve};
 use archipel_protocol::ids::{BlobHash, MemberId};

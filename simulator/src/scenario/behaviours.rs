@@ -1,7 +1,7 @@
 //! The lies that a scenario may tell a member to tell.
 
 /// A lie as a scenario names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Behaviour {
     /// Its name.
     pub name: &'static str,
@@ -9,6 +9,10 @@ pub struct Behaviour {
     pub train_only: bool,
     /// What `strength` means, where the lie has a measure.
     pub strength: Option<&'static str>,
+    /// The least strength.
+    pub least: f64,
+    /// Why it cannot be told, where it cannot.
+    pub missing: Option<&'static str>,
 }
 
 const fn lie(name: &'static str) -> Behaviour {
@@ -16,35 +20,60 @@ const fn lie(name: &'static str) -> Behaviour {
         name,
         train_only: false,
         strength: None,
+        least: 0.0,
+        missing: None,
     }
 }
 
-const fn measured(name: &'static str, strength: &'static str) -> Behaviour {
+const fn measured(name: &'static str, strength: &'static str, least: f64) -> Behaviour {
     Behaviour {
-        name,
-        train_only: false,
         strength: Some(strength),
+        least,
+        ..lie(name)
     }
 }
 
-const fn gradient(name: &'static str, strength: Option<&'static str>) -> Behaviour {
+/// What has no rule yet that it is told against.
+const NEEDS_RULES: &str = "it is told against robust aggregation rules that the plan does not \
+                           have; scale and sign-flip lie with gradients";
+
+const fn gradient(name: &'static str) -> Behaviour {
     Behaviour {
-        name,
         train_only: true,
-        strength,
+        missing: Some(NEEDS_RULES),
+        ..lie(name)
+    }
+}
+
+const fn unseen(name: &'static str, why: &'static str) -> Behaviour {
+    Behaviour {
+        missing: Some(why),
+        ..lie(name)
     }
 }
 
 /// All of them. Those that need training are ALIE (arXiv 1902.06156), IPM (arXiv 1903.03936),
 /// min-max (Shejwalkar and Houmansadr, NDSS 2021) and mimic (arXiv 2006.09365).
-pub const BEHAVIOURS: [Behaviour; 22] = [
+///
+/// Those that cannot be told are known by name, so that a scenario that asks for one is refused
+/// with the reason.
+pub const BEHAVIOURS: [Behaviour; 24] = [
     lie("equivocate-update"),
     lie("equivocate-vote"),
-    lie("equivocate-log"),
+    unseen(
+        "equivocate-log",
+        "members send each other no checkpoints of their logs, so nobody in a run could see it",
+    ),
     lie("withhold"),
-    measured("late", "seconds by which everything comes later"),
+    lie("withhold-nonce"),
+    lie("silent-proposer"),
+    measured(
+        "late",
+        "seconds by which everything it says comes later",
+        0.0,
+    ),
     lie("nan"),
-    measured("scale", "factor of the update"),
+    measured("scale", "factor of the update", -1e6),
     lie("sign-flip"),
     lie("stale-base"),
     lie("wrong-codec"),
@@ -56,8 +85,8 @@ pub const BEHAVIOURS: [Behaviour; 22] = [
     lie("lazy"),
     lie("false-witness"),
     lie("unknown-key"),
-    gradient("alie", Some("standard deviations from the mean")),
-    gradient("ipm", Some("factor of the negated mean")),
-    gradient("min-max", None),
-    gradient("mimic", None),
+    gradient("alie"),
+    gradient("ipm"),
+    gradient("min-max"),
+    gradient("mimic"),
 ];

@@ -22,7 +22,7 @@ use crate::{
 use archipel_protocol::{
     crypto::Signer,
     ids::{MemberId, Root, Round, RunId, Timestamp},
-    member::{Logbook, Member, Settings},
+    member::{Logbook, Member, Output, Settings},
     record::Chain,
     state::{Manifest, Tensors},
 };
@@ -83,6 +83,8 @@ pub struct Site {
     pub(crate) job: Option<(u64, Job)>,
     /// Signatures checked when the processor was charged last.
     pub(crate) charged: u64,
+    /// What deviations say of their own accord, not yet carried out.
+    pub(crate) said: Vec<Output>,
 }
 
 impl Site {
@@ -125,6 +127,7 @@ impl Site {
             training: None,
             job: None,
             charged: 0,
+            said: Vec::new(),
         }
     }
 
@@ -171,6 +174,7 @@ impl Site {
         self.training = None;
         self.timer_at = None;
         self.frozen = None;
+        self.said.clear();
     }
 
     fn logbook(&self, run_id: &RunId) -> Logbook {
@@ -222,6 +226,7 @@ impl Site {
     ) -> T {
         let signer: Box<dyn Signer> = self.keys.plain_signer();
         let mut store: Vec<Arc<Payload>> = Vec::new();
+        let mut said = std::mem::take(&mut self.said);
         let round = self.round().unwrap_or_default();
         let mut seat = Seat {
             index: self.index,
@@ -236,8 +241,10 @@ impl Site {
             draws: &mut self.draws,
             strength: self.strength,
             store: &mut store,
+            say: &mut said,
         };
         let result = act(&mut self.deviations, &mut seat);
+        self.said = said;
         for payload in store {
             self.disk.keep_payload(round, payload);
         }

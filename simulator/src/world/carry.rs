@@ -72,11 +72,12 @@ impl World {
             to: None,
         };
         self.see(site, &seen);
+        let later_us = self.later_us(site, &parcel.message);
         let federation = self.sites[site as usize].federation as usize;
         for place in 0..self.federations[federation].members.len() {
             let to = self.federations[federation].members[place];
             if to != site {
-                self.post(to, &parcel);
+                self.post(to, &parcel, later_us);
             }
         }
     }
@@ -92,10 +93,25 @@ impl World {
             to: Some(to),
         };
         self.see(site, &seen);
-        self.post(to, &parcel);
+        let later_us = self.later_us(site, &parcel.message);
+        self.post(to, &parcel, later_us);
     }
 
-    fn post(&mut self, to: u32, parcel: &Arc<Parcel>) {
+    /// By how much a member's deviations delay a message.
+    fn later_us(&mut self, site: u32, message: &Message) -> u64 {
+        let now = self.now;
+        let here = &mut self.sites[site as usize];
+        if here.deviations.is_empty() {
+            return 0;
+        }
+        let world = &self.federations[here.federation as usize];
+        here.deviate(world, now, |deviations, seat| {
+            let delays = deviations.iter_mut().map(|d| d.later_us(seat, message));
+            delays.sum()
+        })
+    }
+
+    fn post(&mut self, to: u32, parcel: &Arc<Parcel>, later_us: u64) {
         let sent = self.now;
         let arrivals = self.network.send(parcel.from, to, parcel.bytes, sent);
         for Arrival { at, flipped } in arrivals.into_iter().flatten() {
@@ -106,7 +122,7 @@ impl World {
                 flipped,
                 sent,
             };
-            self.agenda.plan(at, happening);
+            self.agenda.plan(at.after(later_us), happening);
         }
     }
 

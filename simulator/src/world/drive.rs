@@ -127,6 +127,9 @@ impl World {
             }
             inputs
         });
+        if inputs.is_empty() {
+            return self.drain(site);
+        }
         for input in inputs {
             let machine = self.sites[site as usize].machine.as_mut();
             let Some(machine) = machine else { return };
@@ -148,6 +151,7 @@ impl World {
         if !outputs.is_empty() && !here.deviations.is_empty() {
             outputs = self.bent(site, outputs);
         }
+        outputs.append(&mut self.sites[site as usize].said);
         self.charge(site, &outputs);
         let here = &mut self.sites[site as usize];
         if outputs.is_empty() {

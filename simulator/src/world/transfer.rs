@@ -36,14 +36,12 @@ pub(super) struct Transfer {
 impl World {
     pub(super) fn begin_fetch(&mut self, site: u32, task: FetchTask) {
         let own = self.sites[site as usize].disk.payloads.get(&task.payload);
+        let own = own.filter(|(_, payload)| payload.bytes.len() as u64 == task.bytes);
         if let Some((_, payload)) = own {
             let found = Some((site, payload.clone()));
             return self.begin_work(site, 1, Work::Fetch(task, found));
         }
-        let has = |holder: u32| {
-            let payloads = &self.sites[holder as usize].disk.payloads;
-            payloads.get(&task.payload).map(|(_, p)| p.clone())
-        };
+        let has = |holder: u32| self.payload_of(holder, &task);
         let candidates = self.candidates(site, &task.holders);
         let mut found = candidates.into_iter().find_map(|h| has(h).map(|p| (h, p)));
         if let Some((holder, _)) = &found {
@@ -63,13 +61,18 @@ impl World {
         self.transfer(holder, site, bytes, "payload", work);
     }
 
+    /// What a holder has of the hash and length that are asked for.
+    fn payload_of(&self, holder: u32, task: &FetchTask) -> Option<Arc<Payload>> {
+        let payloads = &self.sites[holder as usize].disk.payloads;
+        let (_, payload) = payloads.get(&task.payload)?;
+        (payload.bytes.len() as u64 == task.bytes).then(|| payload.clone())
+    }
+
     /// The first other holder that gives a payload.
     fn next_best(&mut self, site: u32, task: &FetchTask, liar: u32) -> Option<(u32, Arc<Payload>)> {
         let holders = self.candidates(site, &task.holders);
         for holder in holders.into_iter().filter(|holder| *holder != liar) {
-            let payloads = &self.sites[holder as usize].disk.payloads;
-            let payload = payloads.get(&task.payload).map(|(_, p)| p.clone());
-            if let Some(payload) = payload
+            if let Some(payload) = self.payload_of(holder, task)
                 && self.asks(site, holder, &task.payload) == Serve::Honestly
             {
                 return Some((holder, payload));

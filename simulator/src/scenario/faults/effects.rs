@@ -142,9 +142,12 @@ impl Reader<'_, '_> {
                 why: "it lies with gradients, and the quadratic's say nothing about a model's",
             });
         }
+        if let Some(why) = behaviour.missing {
+            return field.contradicts(format!("{found} cannot be told: {why}"));
+        }
         let strength = match (self.table.field("strength"), behaviour.strength) {
             (None, _) => None,
-            (Some(field), Some(_)) => Some(field.real(-MAX_FACTOR, MAX_FACTOR)?),
+            (Some(field), Some(_)) => Some(field.real(behaviour.least, MAX_FACTOR)?),
             (Some(field), None) => {
                 return field.contradicts(format!("{found} has no measure: remove it"));
             }
