@@ -1,9 +1,9 @@
 //! Says that it holds what it does not hold: every update as soon as it is announced, and updates
 //! that nobody announced. It gives nobody anything but its own.
 //!
-//! A quorum of holders has n − 2f honest ones, so whoever fetches gets the payload from one of them;
-//! invented identities fit no header and are never proposed. Honest members notice nothing that
-//! they could prove, and every honest update is counted.
+//! A quorum of holders has n − 2f honest ones, so whoever fetches gets the payload from one of
+//! them; invented identities fit no header and are never proposed. Honest members notice nothing
+//! that they could prove, and every honest update is counted.
 
 use crate::deviation::{Deviation, Seat, Serve};
 use archipel_protocol::{

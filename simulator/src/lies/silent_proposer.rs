@@ -1,7 +1,7 @@
 //! Never proposes a block when the view is its own.
 //!
-//! Honest members wait for the view's timer, give the view up, and decide in a later one. Nothing is
-//! refused: its proposal might have been lost. Its own updates are counted.
+//! Honest members wait for the view's timer, give the view up, and decide in a later one. Nothing
+//! is refused: its proposal might have been lost. Its own updates are counted.
 
 use super::retold;
 use crate::deviation::{Deviation, Seat};

@@ -1,7 +1,7 @@
 //! The links of a world: what becomes of a message, and how long a bulk transfer takes.
 //!
 //! Messages are datagrams: each is delayed, lost, doubled or damaged alone, and waits for the
-//! sender's and the receiver's rate. Bulk transfers are flows ([`flows`]) that share rates.
+//! sender's and the receiver's rate. Bulk transfers are flows (`flows`) that share rates.
 //!
 //! Every draw is a function of seed, link, purpose and of how many messages the link has carried,
 //! so that no fault moves another one's draws. What the kernel of an operating system would do to
