@@ -12,7 +12,7 @@ use crate::{
         self, Options, Played, Verdict,
         trace::{self, Line, Tracer},
     },
-    world::World,
+    world::{BuildError, World},
 };
 use serde_json::json;
 use std::{
@@ -78,31 +78,58 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     let out = args
         .out
         .join(format!("{}-{}", scenario.name, scenario.seed));
+    progress::catch_interrupts();
     session::folder::begin(&out, &scenario, &schedule)?;
-    let mut played = watched(&scenario, &schedule, &args.manner)?;
+    let bar = bar(&scenario, &args.manner);
+    let mut played = play(&bar, &scenario, &schedule, &args.manner)?;
     let failed = !played.findings.violations.is_empty();
-    let path = out.join("trace.jsonl.zst");
-    if failed || args.trace {
-        let most = if args.trace {
-            TRACE_LINES
-        } else {
-            trace::LINES
-        };
-        let (again, lines) = traced(&scenario, &schedule, &args.manner, most)?;
-        trace::write(&path, &lines)?;
-        if let Some(first) = played.findings.violations.first() {
-            played.findings.slice = trace::slice(&lines, first);
-        }
-        if again.ending.is_some() && again.ending == played.ending && again.digest != played.digest
-        {
-            played.verdict = Verdict::Nondeterministic;
-            played.findings.verdict = played.verdict.word().to_owned();
-        }
-    } else if path.exists() {
-        fs::remove_file(&path)?;
-    }
+    let mut player = |what: &str, scenario: &Scenario, schedule: &Schedule| {
+        bar.doing(&format!("{}, {what}", scenario.name));
+        play(&bar, scenario, schedule, &args.manner)
+    };
+    session::compared(&scenario, &mut played, &mut player)?;
+    finish(&bar, &mut played);
+    drop(bar);
+    let most = match (args.trace, failed) {
+        (true, _) => TRACE_LINES,
+        (false, true) => trace::LINES,
+        (false, false) => 0,
+    };
+    traces(
+        &args.manner,
+        (&out, most),
+        (&scenario, &schedule),
+        &mut played,
+    )?;
     report::folder::write(&out, &played.findings)?;
     Ok(tell(&played, &out, &args.manner))
+}
+
+/// Leaves a trace of so many lines by running again, and the slice of it that led to a failure.
+fn traces(
+    manner: &Manner,
+    (out, most): (&Path, usize),
+    (scenario, schedule): (&Scenario, &Schedule),
+    played: &mut Played,
+) -> anyhow::Result<()> {
+    let path = out.join("trace.jsonl.zst");
+    if most == 0 {
+        return match path.exists() {
+            true => Ok(fs::remove_file(&path)?),
+            false => Ok(()),
+        };
+    }
+    let (again, lines) = traced(scenario, schedule, manner, most)?;
+    trace::write(&path, &lines)?;
+    if let Some(first) = played.findings.violations.first() {
+        played.findings.slice = trace::slice(&lines, first);
+    }
+    let whole = again.ending.is_some() && again.ending == played.ending;
+    if whole && again.digest != played.digest {
+        played.verdict = Verdict::Nondeterministic;
+        played.findings.verdict = played.verdict.word().to_owned();
+    }
+    Ok(())
 }
 
 /// The scenario of a file, or of a pack.
@@ -121,17 +148,36 @@ pub(super) fn watched(
     manner: &Manner,
 ) -> anyhow::Result<Played> {
     progress::catch_interrupts();
+    let bar = bar(scenario, manner);
+    let mut played = play(&bar, scenario, schedule, manner)?;
+    finish(&bar, &mut played);
+    Ok(played)
+}
+
+fn bar(scenario: &Scenario, manner: &Manner) -> Progress {
     let bar = Progress::new(scenario.stop.rounds, scenario.stop.wall_us, manner.quiet);
     bar.doing(&scenario.name);
+    bar
+}
+
+fn play(
+    bar: &Progress,
+    scenario: &Scenario,
+    schedule: &Schedule,
+    manner: &Manner,
+) -> Result<Played, BuildError> {
     let mut go_on = |world: &World| bar.go_on(world);
     let options = Options {
         threads: usize::from(manner.threads),
         ..Options::new(&mut go_on)
     };
-    let mut played = session::play(scenario, schedule, options)?;
+    session::play(scenario, schedule, options)
+}
+
+/// Notes real time and memory.
+fn finish(bar: &Progress, played: &mut Played) {
     played.findings.wall_us = bar.elapsed_us();
     played.findings.peak_rss_bytes = peak_rss_bytes();
-    Ok(played)
 }
 
 /// Plays the same again, and keeps the last lines of what happened.

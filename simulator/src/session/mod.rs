@@ -4,17 +4,19 @@
 //! no clock: whoever has a budget of real time says through [`Options::go_on`] when it is spent. A
 //! panic inside a run is caught and becomes its verdict, with what was found until then.
 
+mod compared;
 pub mod folder;
 pub mod trace;
 mod verdict;
 mod words;
 
+pub use compared::{Player, compared};
 pub use verdict::{Verdict, exit_of};
 
 use crate::{
     deviation::Deviation,
     report::{FaultFindings, Findings, Violation, units},
-    scenario::Scenario,
+    scenario::{Expect, Scenario},
     schedule::{Effect, Schedule},
     world::{BuildError, Ending, Witness, World},
 };
@@ -72,6 +74,14 @@ pub struct Played {
     pub ending: Option<Ending>,
 }
 
+impl Played {
+    /// Judges it again, by its violations.
+    fn judge(&mut self, expect: &Expect) {
+        self.verdict = Verdict::of(expect, &self.findings.violations);
+        self.findings.verdict = self.verdict.word().to_owned();
+    }
+}
+
 /// Plays a scenario with its faults as scheduled.
 ///
 /// # Errors
@@ -121,8 +131,8 @@ fn findings(world: &World, verdict: &Verdict) -> Findings {
     found.rounds_done = world.finished_rounds();
     found.verdict = verdict.word().to_owned();
     found.expected = match &scenario.check.expect {
-        crate::scenario::Expect::Pass => "pass".to_owned(),
-        crate::scenario::Expect::Fail(name) => format!("fail:{name}"),
+        Expect::Pass => "pass".to_owned(),
+        Expect::Fail(name) => format!("fail:{name}"),
     };
     found.faults = faults(world);
     found.violations = world.invariants.violations().to_vec();

@@ -37,6 +37,14 @@ impl Verdict {
         }
     }
 
+    /// True where the run did not come to its end.
+    pub fn is_stopped(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted | Self::OutOfBudget | Self::Panicked(_)
+        )
+    }
+
     /// The word of it in `report.json`.
     pub fn word(&self) -> &'static str {
         match self {
