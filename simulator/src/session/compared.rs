@@ -25,7 +25,8 @@ pub fn compared(
     played: &mut Played,
     player: Player<'_>,
 ) -> Result<(), BuildError> {
-    if scenario.check.loss_band.is_some() && played.verdict == Verdict::Pass {
+    let open = played.findings.violations.is_empty() && !played.verdict.is_stopped();
+    if scenario.check.loss_band.is_some() && open {
         loss_band(scenario, played, player)?;
     }
     if scenario.sweep.is_some() && !played.verdict.is_stopped() {
@@ -70,10 +71,9 @@ fn loss_band(
         if more == 0 {
             continue;
         }
-        let other = Scenario {
-            seed,
-            ..scenario.clone()
-        };
+        let mut other = scenario.clone();
+        other.seed = seed;
+        other.check.expect = Expect::Pass;
         let text = format!("seed {seed}");
         let run = player(&text, &other, &expand(&other, seed))?;
         if !accepted(played, &text, &run) {

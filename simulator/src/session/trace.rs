@@ -18,7 +18,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -133,19 +133,18 @@ pub fn read(path: &Path) -> Result<Vec<Line>, ReportError> {
     Ok(lines.into())
 }
 
-/// What led to a violation: one text a line, the newest last.
+/// What led to a violation: one text a line, the newest last. What one member was told several
+/// times over is one line.
 pub fn slice(lines: &[Line], violation: &Violation) -> Vec<String> {
     let mut concerned: BTreeSet<u32> = match violation.member {
         Some(member) => [member].into(),
         None => lines.iter().map(|line| line.member).collect(),
     };
     let mut wanted: BTreeSet<(u32, u64)> = BTreeSet::new();
-    let mut kept: Vec<String> = Vec::new();
+    let mut kept: Vec<(&Line, usize)> = Vec::new();
+    let mut places: BTreeMap<(u32, &str, &str), usize> = BTreeMap::new();
     let until = lines.iter().rposition(|line| line.at_us <= violation.at_us);
     for line in lines[..until.map_or(0, |until| until + 1)].iter().rev() {
-        if kept.len() == SLICE {
-            break;
-        }
         if let ("sent", Some(tag)) = (line.kind.as_str(), line.tag)
             && wanted.remove(&(line.member, tag))
         {
@@ -157,18 +156,30 @@ pub fn slice(lines: &[Line], violation: &Violation) -> Vec<String> {
         if let (Some(from), Some(tag)) = (line.from, line.tag) {
             wanted.insert((from, tag));
         }
-        let text = shown(line);
-        if kept.last() != Some(&text) {
-            kept.push(text);
+        let said = line.from.and_then(|_| line.text.split_once(": "));
+        let said = said.map_or(line.text.as_str(), |(_, said)| said);
+        match places.get(&(line.member, &line.kind, said)) {
+            Some(place) => kept[*place].1 += 1,
+            None if kept.len() == SLICE => break,
+            None => {
+                places.insert((line.member, &line.kind, said), kept.len());
+                kept.push((line, 1));
+            }
         }
     }
     kept.reverse();
-    kept
+    kept.into_iter()
+        .map(|(line, times)| shown(line, times))
+        .collect()
 }
 
-fn shown(line: &Line) -> String {
+fn shown(line: &Line, times: usize) -> String {
     let (clock, name, kind) = (units::clock(line.at_us), &line.name, &line.kind);
-    let text = format!("{clock}  {name:<12} {kind:<10} {}", line.text);
+    let times = match times {
+        1 => String::new(),
+        _ => format!(" (the last of {times})"),
+    };
+    let text = format!("{clock}  {name:<12} {kind:<10} {}{times}", line.text);
     let text = units::plain(&text);
     match text.char_indices().nth(COLUMNS) {
         None => text,
