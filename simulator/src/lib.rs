@@ -8,6 +8,7 @@ pub mod crypto;
 pub mod deviation;
 pub mod draws;
 pub mod extension;
+pub mod fuzzing;
 pub mod invariants;
 pub mod learning;
 pub mod lies;

@@ -34,4 +34,5 @@ pub use model::{
 pub use packs::{Pack, pack_named, packs};
 pub use plain::plain_plan;
 pub use sections::INVARIANTS;
+pub(crate) use timing::fit_timing;
 pub use vocabulary::{fault_kinds, keys};

@@ -4,7 +4,7 @@
 //! follow: Δ from the slowest link, the deadline's ceiling from the slowest member. They are
 //! deliberately wide, as an operator's would be: the deadline itself is learnt from arrivals.
 
-use super::{Crypto, MemberSpec, NetworkSpec};
+use super::{Crypto, MemberSpec, NetworkSpec, Scenario};
 use archipel_protocol::charter::plan::{Plan, TimingPlan};
 
 /// The most bytes of a control message.
@@ -78,6 +78,19 @@ pub(super) fn derive(plan: &Plan, world: &World<'_>) -> TimingPlan {
         resend_ms: (3 * delta_ms).clamp(10, LONGEST_MS),
         hold_batch_ms: (delta_ms / 5).clamp(1, 100),
     }
+}
+
+/// Gives a scenario that a program drew the timing that fits it.
+pub(crate) fn fit_timing(scenario: &mut Scenario) {
+    let dense_bytes = 4 * u64::from(scenario.learning.parameters);
+    let world = World {
+        members: &scenario.members,
+        network: &scenario.network,
+        crypto: scenario.crypto,
+        dense_bytes,
+        payload_bytes: scenario.network.payload_bytes.unwrap_or(dense_bytes),
+    };
+    scenario.plan.timing = derive(&scenario.plan, &world);
 }
 
 /// A slow round of a member, in microseconds.

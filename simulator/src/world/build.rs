@@ -121,6 +121,7 @@ impl World {
             digest: Digest::default(),
             transfers: Vec::new(),
             open: Vec::new(),
+            begun: Vec::new(),
             pending: Vec::new(),
             healed: false,
             healing: false,

@@ -74,6 +74,7 @@ pub struct World {
     digest: Digest,
     transfers: Vec<Transfer>,
     open: Vec<usize>,
+    begun: Vec<usize>,
     pending: Vec<usize>,
     healed: bool,
     healing: bool,
@@ -244,6 +245,11 @@ impl World {
     /// True once faults have ended.
     pub fn is_healed(&self) -> bool {
         self.healed
+    }
+
+    /// The fault windows that have begun, in that order.
+    pub fn begun(&self) -> &[usize] {
+        &self.begun
     }
 
     /// True where a fault window is open.

@@ -110,6 +110,7 @@ impl World {
         }
         if begins {
             self.open.push(window);
+            self.begun.push(window);
             self.begin(window, &entry.effect);
             let length = match entry.effect {
                 Effect::Rollback { by_us, .. } => Some(by_us),

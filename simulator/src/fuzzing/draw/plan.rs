@@ -1,0 +1,64 @@
+//! The plan of a drawn run: what is exchanged, how it is aggregated, and timing that fits.
+
+use super::one;
+use crate::{
+    draws::Draws,
+    scenario::{Scenario, fit_timing},
+};
+use archipel_protocol::charter::{
+    Decimal, FaultModel,
+    plan::{AggregationRule, CodecKind, OuterRule, Plan},
+};
+
+fn decimal(text: &str) -> Decimal {
+    text.parse().expect("a decimal written here")
+}
+
+/// Draws what members exchange, and how patient they are.
+pub(super) fn draw(seed: u64, scenario: &mut Scenario) {
+    let mut draws = Draws::new(seed, "fuzz plan", &[]);
+    exchange(&mut draws, scenario);
+    outer(&mut draws, &mut scenario.plan);
+    fit_timing(scenario);
+    let timing = &mut scenario.plan.timing;
+    let patience = one(&mut draws, &[1, 1, 2, 3]);
+    timing.delta_ms *= patience;
+    timing.fetch_ms *= patience;
+    timing.deadline_floor_ms *= patience;
+    timing.deadline_ceiling_ms *= patience;
+    timing.resend_ms = timing.resend_ms * one(&mut draws, &[1, 1, 2]) / one(&mut draws, &[1, 2]);
+    timing.resend_ms = timing.resend_ms.max(10);
+    timing.hold_batch_ms = one(&mut draws, &[0, 5, timing.hold_batch_ms]).min(timing.delta_ms);
+    timing.deadline_mad_factor = decimal(one(&mut draws, &["0", "1", "3", "10"]));
+}
+
+fn exchange(draws: &mut Draws, scenario: &mut Scenario) {
+    // Of the federation without the one that may leave it.
+    let members = scenario.members.len() - 1;
+    let quorum = match scenario.fault_model {
+        FaultModel::Byzantine => members - (members - 1) / 3,
+        FaultModel::Crash => members / 2 + 1,
+    };
+    let exchange = &mut scenario.plan.exchange;
+    exchange.codec = one(draws, &[CodecKind::F32, CodecKind::Int8, CodecKind::TopK2Bit]);
+    exchange.chunk = one(draws, &[16, 64]);
+    exchange.keep = one(draws, &[2, 8, 16]);
+    exchange.error_feedback = draws
+        .chance(0.6)
+        .then(|| decimal(one(draws, &["1", "0.95", "0.5"])));
+    exchange.max_carried = draws.below(3) as u32;
+    exchange.rule = one(draws, &[AggregationRule::Mean, AggregationRule::CenteredClip]);
+    exchange.clip_iterations = one(draws, &[1, 3]);
+    if draws.chance(0.3) {
+        exchange.weight_cap = decimal("0.4");
+    }
+    exchange.minimum_updates = 1 + draws.below(quorum as u64) as u32;
+}
+
+fn outer(draws: &mut Draws, plan: &mut Plan) {
+    plan.outer.lr = decimal(one(draws, &["0.4", "0.7"]));
+    if draws.chance(0.5) {
+        plan.outer.rule = OuterRule::Nesterov;
+        plan.outer.momentum = decimal(one(draws, &["0.3", "0.6", "0.9"]));
+    }
+}
