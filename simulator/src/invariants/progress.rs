@@ -257,7 +257,8 @@ impl Invariant for Progress {
             within,
             patience,
         };
-        if let Some(text) = healed.stalled(ending, highest) {
+        let over = highest.0 >= house.given.plan.rounds;
+        if let (false, Some(text)) = (over, healed.stalled(ending, highest)) {
             blame.note(Name::L1, ending.now.0, highest, None, text);
         }
         for slot in house.honest.iter().filter(|slot| runs(house, facts, *slot)) {

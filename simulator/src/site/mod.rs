@@ -21,12 +21,15 @@ use crate::{
 };
 use archipel_protocol::{
     crypto::Signer,
-    ids::{MemberId, Root, Round, RunId, Timestamp},
+    ids::{BlobHash, MemberId, Root, Round, RunId, Timestamp},
     member::{Logbook, Member, Output, Settings},
     record::Chain,
     state::{Manifest, Tensors},
 };
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+};
 
 /// One member of a world.
 pub struct Site {
@@ -81,6 +84,10 @@ pub struct Site {
     /// Tasks of this life that are still wanted: the latest training.
     pub(crate) training: Option<u64>,
     pub(crate) job: Option<(u64, Job)>,
+    /// Payloads being fetched, with their rounds: what is asked for again meanwhile is one fetch.
+    pub(crate) fetching: BTreeMap<BlobHash, Round>,
+    /// States being fetched.
+    pub(crate) fetching_state: BTreeSet<Root>,
     /// Signatures checked when the processor was charged last.
     pub(crate) charged: u64,
     /// What deviations say of their own accord, not yet carried out.
@@ -126,6 +133,8 @@ impl Site {
             version: 1,
             training: None,
             job: None,
+            fetching: BTreeMap::new(),
+            fetching_state: BTreeSet::new(),
             charged: 0,
             said: Vec::new(),
         }
@@ -163,6 +172,8 @@ impl Site {
         self.waiting = 0;
         self.training = None;
         self.job = None;
+        self.fetching.clear();
+        self.fetching_state.clear();
         self.free_at = now;
         self.absent = false;
     }

@@ -125,7 +125,7 @@ impl World {
             pending: Vec::new(),
             healed: false,
             healing: false,
-            wishes: Vec::new(),
+            wishes: Default::default(),
             consents: Vec::new(),
             trainings: 0,
             events_since_sample: 0,

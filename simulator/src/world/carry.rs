@@ -7,7 +7,7 @@ use crate::{
 };
 use archipel_protocol::{
     ids::{MemberId, Timestamp},
-    member::{Durable, Event, Input, Output, Request, TrainTask},
+    member::{Durable, Event, Output, TrainTask},
     message::Message,
     record::Log,
 };
@@ -133,16 +133,15 @@ impl World {
                 self.digest
                     .add(self.now, 5, site, round.0 ^ short(&MemberId(root.0)));
                 self.sites[site as usize].disk.sweep(*round);
+                self.end_old_fetches(site, *round);
                 self.measure(site, *round);
                 self.entered(site, *round);
+                self.wish_again(site);
             }
-            Event::Amendment { digest, act, .. } => {
-                let wish = self.wishes.iter_mut().find(|(_, wanted)| wanted == act);
-                if wish.is_some() && !self.sites[site as usize].liar {
-                    let consent = Input::Operator(Request::Consent(*digest));
-                    self.consents.push((site, consent));
-                }
-            }
+            Event::Amendment { digest, act, .. } => self.consent(site, *digest, act),
+            Event::Phase {
+                phase: "follow", ..
+            } => self.come_back(site),
             _ => {}
         }
         if self.keep_events {

@@ -12,6 +12,7 @@ mod measure;
 mod run;
 mod script;
 mod transfer;
+mod wishes;
 mod work;
 
 pub use build::BuildError;
@@ -31,12 +32,12 @@ use crate::{
 };
 use archipel_protocol::{
     ids::{Root, Round, Timestamp},
-    ledger::Act,
     member::{Event, Input, Request},
     state::Tensors,
 };
 use std::sync::Arc;
 use transfer::Transfer;
+use wishes::Wishes;
 
 /// Somebody else who is shown everything that happens.
 pub type Witness = Box<dyn FnMut(Moment, &Seen<'_>) + Send>;
@@ -78,8 +79,8 @@ pub struct World {
     pending: Vec<usize>,
     healed: bool,
     healing: bool,
-    /// Votes the members are to agree to, asked for by the script.
-    wishes: Vec<(u32, Act)>,
+    /// What operators want of the membership.
+    wishes: Wishes,
     /// Inputs of operators, to be handed over when the present event is done.
     consents: Vec<(u32, Input)>,
     trainings: u64,

@@ -11,7 +11,6 @@ use crate::{
 use archipel_protocol::{
     ids::{Round, Timestamp},
     ledger::Act,
-    member::{Input, Request},
 };
 use std::sync::Arc;
 
@@ -143,7 +142,7 @@ impl World {
                 let id = self.sites[*member as usize].id;
                 self.vote(*member, Act::Remove { id });
             }
-            Effect::Leave { member } => self.request(*member as usize, Request::Leave),
+            Effect::Leave { member } => self.leave(*member),
             Effect::ClockSkew { member, by_us } => self.sites[*member as usize].clock.step(*by_us),
             Effect::ClockStepBack { member, by_us } => {
                 let by_us = i64::try_from(*by_us).unwrap_or(i64::MAX);
@@ -214,7 +213,7 @@ impl World {
                 let (id, name) = (here.id, here.spec.name.clone());
                 self.vote(*member, Act::Admit { id, name });
             }
-            Effect::Leave { member } => self.request(*member as usize, Request::Return),
+            Effect::Leave { member } => self.want_back(*member),
             Effect::ClockSkew { member, by_us } => {
                 self.sites[*member as usize].clock.step(-*by_us);
             }
@@ -254,21 +253,6 @@ impl World {
         if self.sites[member as usize].is_up() {
             self.crash(member as usize);
             self.start(member as usize);
-        }
-    }
-
-    /// Has the honest members vote for an act; `about` is not asked.
-    fn vote(&mut self, about: u32, act: Act) {
-        let federation = self.sites[about as usize].federation;
-        self.wishes.push((federation, act.clone()));
-        let members = self.federations[federation as usize].members.clone();
-        let fit = |member: &u32| {
-            let here = &self.sites[*member as usize];
-            *member != about && here.is_up() && !here.liar && here.frozen.is_none()
-        };
-        if let Some(proposer) = members.into_iter().find(fit) {
-            let request = Input::Operator(Request::Propose(act));
-            self.handle(proposer, request);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     site::state_bytes,
 };
 use archipel_protocol::{
-    ids::{BlobHash, MemberId},
+    ids::{BlobHash, MemberId, Round},
     member::{FetchTask, StateTask},
 };
 use std::sync::Arc;
@@ -35,6 +35,10 @@ pub(super) struct Transfer {
 
 impl World {
     pub(super) fn begin_fetch(&mut self, site: u32, task: FetchTask) {
+        let fetching = &mut self.sites[site as usize].fetching;
+        if fetching.insert(task.payload, task.round).is_some() {
+            return;
+        }
         let own = self.sites[site as usize].disk.payloads.get(&task.payload);
         let own = own.filter(|(_, payload)| payload.bytes.len() as u64 == task.bytes);
         if let Some((_, payload)) = own {
@@ -82,6 +86,9 @@ impl World {
     }
 
     pub(super) fn begin_state(&mut self, site: u32, task: Box<StateTask>) {
+        if !self.sites[site as usize].fetching_state.insert(task.root) {
+            return;
+        }
         let own = self.sites[site as usize].disk.states.get(&task.root);
         if own.is_some_and(|stored| !stored.damaged) {
             return self.begin_work(site, 1, Work::FetchState(task, Some(site)));
@@ -233,6 +240,32 @@ impl World {
         }
         touched.dedup();
         touched.into_iter().for_each(|f| self.share(f));
+    }
+
+    /// Ends what a member fetches for rounds that are over, as the node does.
+    pub(super) fn end_old_fetches(&mut self, site: u32, certified: Round) {
+        let old = |round: &Round| round.next() < certified;
+        let fetching = &mut self.sites[site as usize].fetching;
+        let before = fetching.len();
+        fetching.retain(|_, round| !old(round));
+        if fetching.len() == before {
+            return;
+        }
+        let over = |transfer: &Transfer| match &transfer.work {
+            Work::Fetch(task, _) => transfer.to == site && old(&task.round),
+            _ => false,
+        };
+        while let Some(at) = self.transfers.iter().position(over) {
+            let Transfer {
+                federation,
+                flow,
+                from,
+                ..
+            } = self.transfers.remove(at);
+            self.network.flows[federation as usize].stop(flow, self.now);
+            self.recorder.sends(self.moment(from), false);
+            self.share(federation);
+        }
     }
 
     /// Rates changed: shares are computed anew.

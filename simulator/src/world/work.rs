@@ -140,6 +140,10 @@ impl World {
     }
 
     fn fetched(&mut self, site: u32, task: &FetchTask, found: Option<(u32, Arc<Payload>)>) {
+        let fetching = &mut self.sites[site as usize].fetching;
+        if fetching.remove(&task.payload).is_none() {
+            return;
+        }
         let federation = self.sites[site as usize].federation as usize;
         let outcome = match found {
             None => Err(FetchFault::Unavailable),
@@ -159,6 +163,7 @@ impl World {
     }
 
     fn state_fetched(&mut self, site: u32, task: &StateTask, donor: Option<u32>) {
+        self.sites[site as usize].fetching_state.remove(&task.root);
         let stored = donor.and_then(|donor| {
             let states = &self.sites[donor as usize].disk.states;
             states
