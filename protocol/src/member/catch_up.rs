@@ -9,6 +9,9 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// Resends without progress after which a round is left for the certified state.
+pub(super) const PATIENT_RESENDS: u32 = 2;
+
 /// A certified state on its way to this member.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sync {
@@ -290,12 +293,33 @@ impl Member {
         }) {
             return self.refuse(from, format!("link: {error}"));
         }
+        self.persist(Durable::Final(block.clone()));
         self.take_link(from, block);
+    }
+
+    /// Leaves a round whose decision opens an epoch that the others are in already.
+    ///
+    /// The state after this round was certified by the old epoch, and nobody tells of that
+    /// certificate any more: what the others know is of an epoch that this member cannot judge
+    /// before it opens it. The final block alone proves that epoch.
+    pub(super) fn leave_epoch_if_stuck(&mut self) {
+        let epoch = self.chain.current().epoch();
+        let unproven = self.unproven.as_ref();
+        let later = unproven.filter(|(certificate, _)| certificate.epoch > epoch);
+        let (Some((_, teller)), Some(work)) = (later, &self.work) else {
+            return;
+        };
+        let link = work.final_block.as_ref();
+        let link = link.filter(|block| !block.block.changes.is_empty());
+        let running = work.fold == super::work::FoldStage::Running;
+        if let Some(block) = link.filter(|_| self.resends > PATIENT_RESENDS && !running) {
+            let (teller, block) = (*teller, (**block).clone());
+            self.take_link(teller, block);
+        }
     }
 
     /// Opens the next epoch of the chain and goes on with what waited for it.
     fn take_link(&mut self, from: MemberId, block: FinalBlock) {
-        self.persist(Durable::Final(block.clone()));
         self.open_epoch(block);
         self.progressed();
         if self.phase == Phase::Round {

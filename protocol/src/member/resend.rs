@@ -3,7 +3,7 @@
 //! Nothing is acknowledged: whatever the round still needs is sent again after a while, less and
 //! less often while nothing moves.
 
-use super::{Member, Phase, collection::Payload};
+use super::{Member, Phase, catch_up::PATIENT_RESENDS, collection::Payload};
 use crate::message::{Ask, Message};
 
 /// The resend interval doubles this many times at the most.
@@ -124,9 +124,10 @@ impl Member {
             .work
             .as_ref()
             .is_some_and(|w| w.fold == super::work::FoldStage::Running);
-        if certified.is_some() && self.resends > 2 && !running {
+        if certified.is_some() && self.resends > PATIENT_RESENDS && !running {
             self.start_sync(certified);
         }
+        self.leave_epoch_if_stuck();
     }
 
     fn fetch_again(&mut self) {

@@ -83,7 +83,11 @@ fn link(draws: &mut Draws, scenario: &mut Scenario, group_of: &[usize], groups: 
     };
     let least = scenario.members.iter().map(|member| member.up).min();
     let room = least.unwrap_or(1) / 2;
-    let size = |draws: &mut Draws| draws.chance(0.4).then(|| between(draws, 1_000, room.max(2_000)));
+    let size = |draws: &mut Draws| {
+        draws
+            .chance(0.4)
+            .then(|| between(draws, 1_000, room.max(2_000)))
+    };
     network.payload_bytes = size(draws);
     network.state_bytes = size(draws);
 }

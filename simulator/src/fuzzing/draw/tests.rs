@@ -40,7 +40,10 @@ fn faults_stay_within_what_is_promised() {
                 window.effect,
                 Effect::Byzantine { .. } | Effect::Join { .. } | Effect::Rollback { .. }
             );
-            assert!(lasting || window.for_us.is_some(), "seed {seed}: {window:?}");
+            assert!(
+                lasting || window.for_us.is_some(),
+                "seed {seed}: {window:?}"
+            );
         }
     }
 }

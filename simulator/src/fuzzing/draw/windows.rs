@@ -44,10 +44,7 @@ impl Budget {
 pub(super) fn draw(seed: u64, scenario: &mut Scenario, heal: u64) -> Schedule {
     let mut draws = Draws::new(seed, "fuzz faults", &[]);
     let share = one(&mut draws, &[0.0, 0.06, 0.12, 0.25, 0.5]);
-    let on: Vec<Kind> = KINDS
-        .into_iter()
-        .filter(|_| draws.chance(share))
-        .collect();
+    let on: Vec<Kind> = KINDS.into_iter().filter(|_| draws.chance(share)).collect();
     let members = scenario.members.len() as u32;
     let away = on.iter().filter(|kind| kind.is_away()).count().min(1);
     let most = match scenario.fault_model {
@@ -174,8 +171,12 @@ fn member_effect(draws: &mut Draws, kind: Kind, member: u32) -> Effect {
     match kind {
         Kind::Bandwidth => Effect::Bandwidth {
             member,
-            up: draws.chance(0.7).then(|| between(draws, 100_000, 2_000_000)),
-            down: draws.chance(0.7).then(|| between(draws, 100_000, 2_000_000)),
+            up: draws
+                .chance(0.7)
+                .then(|| between(draws, 100_000, 2_000_000)),
+            down: draws
+                .chance(0.7)
+                .then(|| between(draws, 100_000, 2_000_000)),
         },
         Kind::Crash => Effect::Down { member },
         Kind::Pause => Effect::Pause { member },
@@ -188,7 +189,10 @@ fn member_effect(draws: &mut Draws, kind: Kind, member: u32) -> Effect {
         Kind::Leave => Effect::Leave { member },
         Kind::Skew => Effect::ClockSkew {
             member,
-            by_us: one(draws, &[-86_400_000_000, -5_000_000, 5_000_000, 86_400_000_000]),
+            by_us: one(
+                draws,
+                &[-86_400_000_000, -5_000_000, 5_000_000, 86_400_000_000],
+            ),
         },
         Kind::Drift => Effect::ClockDrift {
             member,
