@@ -33,7 +33,7 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     };
     fs::create_dir_all(out)?;
     let comparison = compare(&runs);
-    print!("{}", comparison.table);
+    super::say(comparison.table.trim_end());
     for (name, content) in [
         ("compare.txt", &comparison.table),
         ("compare.csv", &comparison.csv),
@@ -41,6 +41,9 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     ] {
         write_whole(&out.join(name), content.as_bytes())?;
     }
-    println!("written to {}", out.join("compare.{txt,csv,svg}").display());
+    super::say(format_args!(
+        "written to {}",
+        out.join("compare.{txt,csv,svg}").display()
+    ));
     Ok(0)
 }

@@ -17,10 +17,10 @@ pub(super) struct Args {
 pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     let findings = json::read(&args.dir)?;
     let Some(violation) = findings.violations.first() else {
-        println!(
+        super::say(format_args!(
             "{}: nothing to explain, no invariant fell",
             findings.verdict
-        );
+        ));
         return Ok(0);
     };
     let path = args.dir.join("trace.jsonl.zst");
@@ -34,17 +34,17 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
             lines
         }
     };
-    println!("{}", headline(violation, findings.seed));
-    println!("What led to it, through the messages that reached the member; the newest last:\n");
+    super::say(headline(violation, findings.seed));
+    super::say("What led to it, through the messages that reached the member; the newest last:\n");
     for line in trace::slice(&lines, violation) {
-        println!("  {line}");
+        super::say(format_args!("  {line}"));
     }
     if !findings.minimal.is_empty() {
-        println!("\nThe faults that are needed for it:");
+        super::say("\nThe faults that are needed for it:");
         findings
             .minimal
             .iter()
-            .for_each(|line| println!("  {line}"));
+            .for_each(|line| super::say(format_args!("  {line}")));
     }
     Ok(0)
 }

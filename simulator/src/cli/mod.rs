@@ -20,7 +20,10 @@ pub mod stopwatch;
 
 use crate::{scenario::ScenarioError, session::folder::FolderError, world::BuildError};
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{
+    io::{Write as _, stdout},
+    process::ExitCode,
+};
 
 #[derive(Parser)]
 #[command(
@@ -66,6 +69,11 @@ pub fn main() -> ExitCode {
             ExitCode::from(code_of(&error))
         }
     }
+}
+
+/// Says a line on standard output; whoever closed it does not want to hear it.
+fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(stdout().lock(), "{text}");
 }
 
 /// The exit code of an error.

@@ -13,7 +13,7 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     match &args.name {
         None => list(),
         Some(name) => match pack_named(name) {
-            Some(pack) => print!("{}", pack.text),
+            Some(pack) => super::say(pack.text.trim_end()),
             None => anyhow::bail!("no pack is named {name:?}: `archipel-sim packs` lists them"),
         },
     }
@@ -24,7 +24,7 @@ fn list() {
     let width = packs().iter().map(|pack| pack.name.len()).max();
     let width = width.unwrap_or(0);
     for pack in packs() {
-        println!("{:<width$}  {}", pack.name, pack.claim);
+        super::say(format_args!("{:<width$}  {}", pack.name, pack.claim));
     }
-    println!("\nPacks named negative-… break an assumption: they pass where the checker fires.");
+    super::say("\nPacks named negative-… break an assumption: they pass where the checker fires.");
 }

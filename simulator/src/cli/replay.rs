@@ -23,17 +23,19 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     let played = run::watched(&scenario, &schedule, &args.manner)?;
     let stopped = |word: &str| matches!(word, "interrupted" | "out of budget");
     if stopped(&before.verdict) || stopped(&played.findings.verdict) {
-        println!("not compared: a run that was stopped has no digest to hold another one against");
+        super::say(
+            "not compared: a run that was stopped has no digest to hold another one against",
+        );
         return Ok(run::tell(&played, &args.dir, &args.manner));
     }
     if before.digest == played.digest {
-        println!("equal: digest {} as before", played.digest);
+        super::say(format_args!("equal: digest {} as before", played.digest));
         return Ok(run::tell(&played, &args.dir, &args.manner));
     }
-    println!(
+    super::say(format_args!(
         "FAIL D1 seed={}: digest {} before, {} now",
         before.seed, before.digest, played.digest
-    );
+    ));
     let mut played = played;
     played.verdict = Verdict::Nondeterministic;
     played.findings.verdict = played.verdict.word().to_owned();

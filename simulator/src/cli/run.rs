@@ -206,14 +206,17 @@ pub(super) fn traced(
 pub(super) fn tell(played: &Played, out: &Path, manner: &Manner) -> u8 {
     let (findings, exit) = (&played.findings, played.verdict.exit());
     if exit != 0 {
-        println!("{}", session::failure(findings, &played.verdict, out));
+        super::say(session::failure(findings, &played.verdict, out));
     }
     if !manner.quiet && !manner.json {
-        print!("{}", summary::render(findings));
-        println!("  report        {}", out.join("report.html").display());
+        super::say(summary::render(findings).trim_end());
+        super::say(format_args!(
+            "  report        {}",
+            out.join("report.html").display()
+        ));
     }
     if manner.json {
-        println!("{}", line(findings, exit, out));
+        super::say(line(findings, exit, out));
     }
     exit
 }

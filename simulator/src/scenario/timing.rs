@@ -15,6 +15,8 @@ const LEAST_DELTA_MS: u64 = 20;
 const DAY_MS: u64 = 86_400_000;
 const WEEK_MS: u64 = 7 * DAY_MS;
 const LONGEST_MS: u64 = 600_000;
+/// The first pause before saying something again, in milliseconds, where rounds are long.
+const PATIENT_RESEND_MS: u64 = 5_000;
 
 /// The world that timing has to fit.
 pub(super) struct World<'a> {
@@ -62,6 +64,7 @@ pub(super) fn derive(plan: &Plan, world: &World<'_>) -> TimingPlan {
         .iter()
         .map(|member| compute_us(plan, member))
         .max();
+    let computing_ms = ms(slowest.unwrap_or(0));
     let slowest = slowest
         .unwrap_or(0)
         .saturating_add(upload)
@@ -75,7 +78,7 @@ pub(super) fn derive(plan: &Plan, world: &World<'_>) -> TimingPlan {
         deadline_ceiling_ms: ceiling_ms.clamp(2 * floor_ms, WEEK_MS),
         deadline_mad_factor: plan.timing.deadline_mad_factor,
         wait_all: plan.timing.wait_all,
-        resend_ms: (3 * delta_ms).clamp(10, LONGEST_MS),
+        resend_ms: resend_ms(delta_ms, computing_ms),
         hold_batch_ms: (delta_ms / 5).clamp(1, 100),
     }
 }
@@ -91,6 +94,13 @@ pub(crate) fn fit_timing(scenario: &mut Scenario) {
         payload_bytes: scenario.network.payload_bytes.unwrap_or(dense_bytes),
     };
     scenario.plan.timing = derive(&scenario.plan, &world);
+}
+
+/// When to say again what was perhaps lost: soon beside a round that is spent computing, and not
+/// before an answer can be there. Who waits for a slow member repeats itself some dozen times.
+fn resend_ms(delta_ms: u64, computing_ms: u64) -> u64 {
+    let patient = (computing_ms / 32).min(PATIENT_RESEND_MS);
+    (3 * delta_ms).max(patient).clamp(10, LONGEST_MS)
 }
 
 /// A slow round of a member, in microseconds.
