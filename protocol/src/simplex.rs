@@ -381,6 +381,12 @@ impl Simplex {
         self.effects.push_back(Effect::Vote(ballot));
     }
 
+    /// True where this member voted to nullify the present view.
+    pub fn has_given_up(&self) -> bool {
+        let state = self.views.get(&self.view);
+        state.is_some_and(|state| state.nullified_by_me)
+    }
+
     /// Restores a vote that this member signed before it stopped. No effects follow from the rules
     /// it stands for, only from the quorum it may complete.
     pub fn restore(&mut self, vote: Vote) {

@@ -87,7 +87,8 @@ impl Member {
     fn start_view_timer(&mut self) {
         let Some(work) = &mut self.work else { return };
         let undecided = work.simplex.decided().is_none() && work.view_ends.is_none();
-        if !undecided || work.simplex.view() != View(0) {
+        // Given up once, a view ends by a quorum; the votes for it are sent again like all others.
+        if !undecided || work.simplex.view() != View(0) || work.simplex.has_given_up() {
             return;
         }
         let over = work
@@ -106,17 +107,14 @@ impl Member {
             return;
         }
         work.view_ends = None;
-        // What others need to know, if this member gives the view up because a header was left out.
-        let left_out = work.collection.entries().filter(|e| e.quorum_at.is_some());
-        let ids: Vec<Digest> = left_out.map(|entry| entry.id).collect();
-        let holds = work
-            .collection
-            .all_holds()
-            .filter(|h| h.headers.iter().any(|i| ids.contains(i)));
-        let holds: Vec<_> = holds.cloned().collect();
-        holds
-            .into_iter()
-            .for_each(|holds| self.broadcast(Message::Holds(holds)));
+        let view = work.simplex.view();
+        // A member that may not vote cannot give the view up, and its time ends again and again.
+        if work.holds_passed_in.replace(view) != Some(view) {
+            let holds = work.holds_of_left_out();
+            holds
+                .into_iter()
+                .for_each(|holds| self.broadcast(Message::Holds(holds)));
+        }
         if let Some(work) = &mut self.work {
             work.simplex.give_up();
         }

@@ -127,6 +127,7 @@ impl Member {
             proposals: BTreeMap::new(),
             blocks: BTreeMap::new(),
             view_ends: None,
+            holds_passed_in: None,
             proposed: BTreeSet::new(),
             final_block: None,
             final_ids: Vec::new(),

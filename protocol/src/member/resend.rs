@@ -75,6 +75,11 @@ impl Member {
             messages.extend(own.map(|(signed, _)| Message::Header(Box::new(signed.clone()))));
             let holds = work.collection.signed_holds(&self.me).iter().cloned();
             messages.extend(holds.map(Message::Holds));
+            if work.simplex.has_given_up() {
+                let left_out = work.holds_of_left_out().into_iter();
+                let others = left_out.filter(|holds| holds.member != self.me);
+                messages.extend(others.map(Message::Holds));
+            }
             messages.extend(work.presents.get(&self.me).cloned().map(Message::Present));
             let view = work.simplex.view();
             let mine = self.own.proposals.get(&(work.round, view)).cloned();

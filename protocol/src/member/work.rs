@@ -3,7 +3,7 @@
 use super::{Settings, collection::Collection};
 use crate::{
     ids::{Digest, Epoch, MemberId, Root, Round, RunId, Timestamp, View},
-    message::{Block, FinalBlock, Present, StateCertificate},
+    message::{Block, FinalBlock, Holds, Present, StateCertificate},
     simplex::Simplex,
 };
 use std::{
@@ -90,6 +90,8 @@ pub(super) struct Work {
     pub proposals: BTreeMap<View, Pending>,
     pub blocks: BTreeMap<Digest, Arc<Known>>,
     pub view_ends: Option<Timestamp>,
+    /// The last view whose end made this member pass on what others hold.
+    pub holds_passed_in: Option<View>,
     pub proposed: BTreeSet<View>,
     /// Until when the present view's proposer waits for the block notarized below to be final.
     pub repeat_at: Option<Timestamp>,
@@ -108,6 +110,15 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// What others need to know, if this member gives a view up because a header was left out:
+    /// who holds the headers that a quorum holds.
+    pub fn holds_of_left_out(&self) -> Vec<Holds> {
+        let held = self.collection.entries().filter(|e| e.quorum_at.is_some());
+        let ids: Vec<Digest> = held.map(|entry| entry.id).collect();
+        let about = |holds: &&Holds| holds.headers.iter().any(|id| ids.contains(id));
+        self.collection.all_holds().filter(about).cloned().collect()
+    }
+
     pub fn phase(&self) -> &'static str {
         self.phase
     }
