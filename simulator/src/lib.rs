@@ -13,6 +13,7 @@ pub mod invariants;
 pub mod learning;
 pub mod lies;
 pub mod network;
+pub mod planted;
 pub mod recorder;
 pub mod reference;
 pub mod report;

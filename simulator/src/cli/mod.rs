@@ -12,10 +12,13 @@
 
 mod compare;
 mod explain;
+mod fuzz;
 mod packs;
 pub mod progress;
 mod replay;
 mod run;
+mod selftest;
+mod shrink;
 pub mod stopwatch;
 
 use crate::{scenario::ScenarioError, session::folder::FolderError, world::BuildError};
@@ -46,6 +49,12 @@ enum Command {
     Compare(compare::Args),
     /// Tells what led to the failure of a run.
     Explain(explain::Args),
+    /// Plays a drawn scenario for each of many seeds, and keeps those that fail.
+    Fuzz(fuzz::Args),
+    /// Takes away from a failing run whatever it does not need to fail.
+    Shrink(shrink::Args),
+    /// Plants bugs, and asks whether the checker finds them.
+    Selftest(selftest::Args),
     /// Lists the scenarios that are built in, or prints one.
     Packs(packs::Args),
 }
@@ -60,6 +69,9 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::command(&args),
         Command::Compare(args) => compare::command(&args),
         Command::Explain(args) => explain::command(&args),
+        Command::Fuzz(args) => fuzz::command(&args),
+        Command::Shrink(args) => shrink::command(&args),
+        Command::Selftest(args) => selftest::command(&args),
         Command::Packs(args) => packs::command(&args),
     };
     match code {

@@ -8,5 +8,7 @@ pub mod campaign;
 pub mod draw;
 pub mod kind;
 mod play;
+pub mod selftest;
+pub mod shrink;
 
 pub use play::{Outcome, Play, play};

@@ -249,3 +249,47 @@ pub enum Effect {
         strength: Option<f64>,
     },
 }
+
+/// The links that an effect is about, where it is about any.
+pub(crate) fn links_of(effect: &mut Effect) -> Option<&mut Links> {
+    match effect {
+        Effect::Latency { links, .. }
+        | Effect::Jitter { links, .. }
+        | Effect::Loss { links, .. }
+        | Effect::BurstLoss { links, .. }
+        | Effect::Duplicate { links, .. }
+        | Effect::Reorder { links, .. }
+        | Effect::Corrupt { links, .. }
+        | Effect::Cut { links }
+        | Effect::Reset { links }
+        | Effect::Relay { links, .. } => Some(links),
+        _ => None,
+    }
+}
+
+/// Shows the members that an effect names, those at the ends of its links not counted.
+pub(crate) fn each_member(effect: &mut Effect, see: &mut dyn FnMut(&mut u32)) {
+    match effect {
+        Effect::Relay { through, .. } => see(through),
+        Effect::Bandwidth { member, .. }
+        | Effect::Down { member }
+        | Effect::Pause { member }
+        | Effect::Slow { member, .. }
+        | Effect::Join { member }
+        | Effect::Expel { member }
+        | Effect::Leave { member }
+        | Effect::ClockSkew { member, .. }
+        | Effect::ClockDrift { member, .. }
+        | Effect::ClockStepBack { member, .. }
+        | Effect::TornWrite { member }
+        | Effect::LostFsync { member }
+        | Effect::Bitrot { member }
+        | Effect::DiskFull { member }
+        | Effect::Rollback { member, .. }
+        | Effect::BitFlip { member }
+        | Effect::Upgrade { member }
+        | Effect::MixedConfig { member, .. }
+        | Effect::Byzantine { member, .. } => see(member),
+        _ => {}
+    }
+}

@@ -18,6 +18,7 @@ mod work;
 pub use build::BuildError;
 pub use event::{Agenda, Digest, Happening, Work};
 pub use run::Ending;
+pub use script::touched;
 
 use crate::{
     extension::Extension,
