@@ -18,7 +18,8 @@ const FEW: usize = 3;
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Seeds that each bug is given.
-    #[arg(long, default_value_t = selftest::SEEDS, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = selftest::SEEDS)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Threads, each with a bug of its own.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
