@@ -12,7 +12,7 @@ use archipel_simulator::{
     site::Keys,
     world::World,
 };
-use invented::{Quality::Lossless, SECOND, announced, no_violation, round_of, start_all};
+use invented::{Cuts, Quality::Lossless, SECOND, announced, no_violation, round_of, start_all};
 use std::sync::Arc;
 
 mod invented;
@@ -172,6 +172,64 @@ fn a_member_that_leaves_and_returns_at_once_trains_in_the_next_round() {
     assert!(next <= round + 2, "left at {round}, back at {next}");
     reach(&mut world, 12);
     assert!(in_cut(&world, next, &id), "it trains in round {next}");
+}
+
+fn has_left(world: &World, site: usize) -> bool {
+    let id = world.sites[site].id;
+    let machine = world.sites[0].machine.as_ref();
+    let seat = machine.and_then(|m| m.membership().seat(&id).map(|seat| seat.status));
+    seat == Some(Status::Left)
+}
+
+#[test]
+fn a_member_that_left_follows_cheaply_through_epochs_and_returns_much_later() {
+    let mut world = sized(29, 5, 30);
+    start_all(&mut world);
+    assert!(world.run_until(60 * SECOND, |w| w.all_reached(2)));
+    let (id, left) = (world.sites[4].id, 4);
+    world.request(left, Request::Leave);
+    assert!(world.run_until(60 * SECOND, |w| has_left(w, 4)), "it left");
+    // Another epoch opens and closes while it only follows.
+    world.request(3, Request::Leave);
+    assert!(world.run_until(120 * SECOND, |w| has_left(w, 3)));
+    world.request(3, Request::Return);
+    assert!(world.run_until(120 * SECOND, |w| !has_left(w, 3)));
+    assert!(
+        world.run_until(600 * SECOND, |w| w.all_reached(16)),
+        "whoever follows knows how far the others are"
+    );
+    assert!(has_left(&world, 4));
+    assert!(round_of(&world, left) < 10, "it fetches no states");
+    world.request(left, Request::Return);
+    assert!(
+        world.run_until(120 * SECOND, |w| !has_left(w, 4)),
+        "it returned"
+    );
+    let back = round_of(&world, 0);
+    assert!(world.run_until(600 * SECOND, |w| w.all_reached(30)));
+    no_violation(&world, "left and returned");
+    let trains = (back..back + 3).any(|round| in_cut(&world, round, &id));
+    assert!(trains, "it trains again from round {back} on");
+}
+
+#[test]
+fn a_return_that_nobody_heard_is_said_again() {
+    let mut world = sized(31, 5, 20);
+    start_all(&mut world);
+    assert!(world.run_until(60 * SECOND, |w| w.all_reached(2)));
+    world.request(4, Request::Leave);
+    assert!(world.run_until(60 * SECOND, |w| has_left(w, 4)));
+    let mut cuts = Cuts::default();
+    (0..4).for_each(|other| cuts.set(&mut world, 4, other, true));
+    world.request(4, Request::Return);
+    world.run_until(5 * SECOND, |_| false);
+    assert!(has_left(&world, 4), "nobody heard it");
+    (0..4).for_each(|other| cuts.set(&mut world, 4, other, false));
+    assert!(
+        world.run_until(120 * SECOND, |w| !has_left(w, 4)),
+        "it returned"
+    );
+    no_violation(&world, "returned after a cut");
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Member {
         }
     }
 
-    /// The view's time is up.
+    /// The view's time is up: once a view, however long the others take to leave it too.
     pub(super) fn expire_view(&mut self) {
         let Some(work) = &mut self.work else { return };
         if work.view_ends.is_none_or(|at| at > self.now) {

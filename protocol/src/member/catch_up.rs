@@ -362,6 +362,7 @@ impl Member {
             Ask::Recall(since) => {
                 let answer = self.memory.recalled(&from, since);
                 self.send(from, Message::Recalled(Box::new(answer)));
+                self.on_return_of(from);
             }
         }
     }

@@ -152,7 +152,7 @@ impl Member {
         };
         if vote.round < certifier.round {
             // Its state is certified here; whoever still says it may not know.
-            self.on_late_root(vote);
+            self.on_late_root(vote, message);
             return self.help_laggard(vote.member);
         }
         if (vote.epoch, vote.round) != (certifier.epoch, certifier.round) {
@@ -293,7 +293,7 @@ impl Member {
             .extend(block)
             .expect("a final block continues the chain");
         self.record_side(&body);
-        self.motions.clear();
+        self.renew_motions();
         self.tell_membership();
     }
 

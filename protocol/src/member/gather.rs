@@ -7,8 +7,10 @@ use super::{
     work::{FoldStage, Work},
 };
 use crate::{
-    ids::{BlobHash, Digest, MemberId, Round},
-    message::{Evidence, Holds, MAX_HOLDS, MAX_NUMERICS_BYTES, Message, Present, SignedHeader},
+    ids::{BlobHash, Digest, MemberId, Round, Timestamp},
+    message::{
+        Evidence, Header, Holds, MAX_HOLDS, MAX_NUMERICS_BYTES, Message, Present, SignedHeader,
+    },
     record::AbsentReason,
     simplex::Simplex,
 };
@@ -271,8 +273,12 @@ impl Member {
     pub(super) fn on_header(&mut self, signed: &SignedHeader, message: &Arc<Message>) {
         let id = signed.header.id(&self.settings.run_id);
         let Some(work) = &self.work else { return };
-        if work.collection.entry(&id).is_some() || work.simplex.decided().is_some() {
+        if work.collection.entry(&id).is_some() {
             return;
+        }
+        if work.simplex.decided().is_some() {
+            let started = work.started;
+            return self.date_late(message, &signed.header, (0, started));
         }
         let member = signed.header.member;
         if work.collection.is_full(&member) {
@@ -418,19 +424,31 @@ impl Member {
         work.collection.note_quorums(work.quorum, self.now);
     }
 
-    /// Dates a header that came after its round was over.
+    /// Takes a header that came after its round was over.
     pub(super) fn on_late_header(&mut self, signed: &SignedHeader, message: &Arc<Message>) {
-        let Some((round, started)) = self.previous else {
-            return;
-        };
-        let header = &signed.header;
-        let voter = self.chain.current().voters().contains(&header.member);
-        if header.round != round || !voter || !self.memory.is_new(&header.member, header.round) {
-            return;
+        match self
+            .previous
+            .filter(|(round, _)| *round == signed.header.round)
+        {
+            Some((_, started)) => self.date_late(message, &signed.header, (1, started)),
+            None => {
+                self.remember_late(message);
+            }
         }
-        if signed.verify(&self.settings.run_id, self.verifier.as_ref()) {
-            self.memory.remember(message.clone());
-            self.deadline.arrival(1, self.now.since(started));
+    }
+
+    /// Remembers a header that came too late to count, and dates the first of its author: rounds
+    /// may have to wait longer.
+    fn date_late(
+        &mut self,
+        message: &Arc<Message>,
+        header: &Header,
+        (rounds_ago, started): (usize, Timestamp),
+    ) {
+        let voter = self.chain.current().voters().contains(&header.member);
+        let first = self.memory.is_new(&header.member, header.round);
+        if self.remember_late(message) && voter && first {
+            self.deadline.arrival(rounds_ago, self.now.since(started));
         }
     }
 }

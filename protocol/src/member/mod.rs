@@ -139,6 +139,8 @@ pub struct Member {
     /// The certificate of a state that may have to be passed on.
     passing: Option<Passing>,
     told: BTreeMap<MemberId, Timestamp>,
+    /// When members last started again, for all that was heard.
+    returned: BTreeMap<MemberId, Timestamp>,
     resend_at: Timestamp,
     resends: u32,
 }
@@ -196,6 +198,7 @@ impl Member {
             previous: None,
             passing: None,
             told: BTreeMap::new(),
+            returned: BTreeMap::new(),
             resend_at: now,
             resends: 0,
             settings,
@@ -257,6 +260,13 @@ impl Member {
     /// The round this member is in: that of the last certified state it holds.
     pub fn round(&self) -> Option<Round> {
         self.certified.as_ref().map(|certificate| certificate.round)
+    }
+
+    /// The highest round whose certificate it has checked, whether it holds the state or not: how
+    /// far the federation is for a member that only follows.
+    pub fn known_round(&self) -> Option<Round> {
+        let tip = self.tip.as_ref().map(|(tip, _)| tip.round);
+        tip.max(self.round())
     }
 
     /// The root of the last certified state it holds.

@@ -3,7 +3,7 @@
 use super::{Event, Member, Request};
 use crate::{
     ids::{Digest, MemberId},
-    ledger::{Act, Amendment, Change, ChangeError, Consent},
+    ledger::{Act, Amendment, Change, ChangeError, Consent, Status},
     message::{Block, MAX_CHANGES, Message, Motion},
 };
 use std::collections::BTreeMap;
@@ -28,9 +28,15 @@ pub(super) struct Motions {
 }
 
 impl Motions {
-    /// A new epoch: everything proposed in the old one lapses.
-    pub fn clear(&mut self) {
-        *self = Self::default();
+    /// A new epoch: everything proposed in the old one lapses. Gives what this member wanted of
+    /// its own seat.
+    fn lapse(&mut self) -> Option<Request> {
+        let said = std::mem::take(self).said;
+        said.into_iter().rev().find_map(|motion| match motion {
+            Motion::Own(Change::Leave { .. }) => Some(Request::Leave),
+            Motion::Own(Change::Return { .. }) => Some(Request::Return),
+            _ => None,
+        })
     }
 
     /// What this member said, for those that missed it.
@@ -58,6 +64,18 @@ impl Member {
         .collect()
     }
 
+    /// A new epoch has opened. What this member wanted of its own seat, and did not get with it,
+    /// it asks for again: that hangs on nobody's consent, and the operator asked once.
+    pub(super) fn renew_motions(&mut self) {
+        let wanted = self.motions.lapse();
+        let seat = self.chain.current().seat(&self.me).map(|seat| seat.status);
+        match (wanted, seat) {
+            (Some(Request::Leave), Some(Status::Voting)) => self.on_request(Request::Leave),
+            (Some(Request::Return), Some(Status::Left)) => self.on_request(Request::Return),
+            _ => {}
+        }
+    }
+
     /// The operator wants something.
     pub(super) fn on_request(&mut self, request: Request) {
         let run_id = self.settings.run_id;
@@ -74,7 +92,7 @@ impl Member {
         };
         let returning = matches!(&motion, Motion::Own(Change::Return { .. }));
         let allowed = match returning {
-            true => seat == Some(crate::ledger::Status::Left),
+            true => seat == Some(Status::Left),
             false => self.is_voter(),
         };
         if !allowed {

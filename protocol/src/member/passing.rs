@@ -11,7 +11,7 @@ use crate::{
     ids::{MemberId, Timestamp},
     message::{Message, RootVote, StateCertificate},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The newest certificate that was made here, and who needs no help to make it.
 #[derive(Clone, Debug)]
@@ -60,12 +60,6 @@ impl Member {
         membership.map(|m| m.voters()).unwrap_or_default()
     }
 
-    /// True where a vote may still have to be noted: it is for the certificate made here last.
-    pub(super) fn wants_for_passing(&self, vote: &RootVote) -> bool {
-        let passing = self.passing.as_ref().filter(|p| p.is_about(vote));
-        passing.is_some_and(|p| !p.heard.contains(&vote.member))
-    }
-
     /// Notes a root vote whose signature holds.
     pub(super) fn note_for_passing(&mut self, vote: &RootVote) {
         if let Some(passing) = self.passing.as_mut().filter(|p| p.is_about(vote)) {
@@ -74,9 +68,8 @@ impl Member {
     }
 
     /// Takes a root vote that came after its certificate was made and acted on.
-    pub(super) fn on_late_root(&mut self, vote: &RootVote) {
-        let wanted = self.wants_for_passing(vote);
-        if wanted && vote.verify(&self.settings.run_id, self.verifier.as_ref()) {
+    pub(super) fn on_late_root(&mut self, vote: &RootVote, message: &Arc<Message>) {
+        if self.remember_late(message) {
             self.note_for_passing(vote);
         }
     }

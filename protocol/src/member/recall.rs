@@ -17,8 +17,9 @@ use std::{
 
 /// Messages of one member that are remembered for it.
 const MAX_REMEMBERED: usize = 48;
-/// Rounds behind the present one whose messages are remembered.
-const REMEMBERED_ROUNDS: u64 = 1;
+/// Rounds behind the present one whose messages are remembered: as many as a member's own log
+/// keeps.
+const REMEMBERED_ROUNDS: u64 = 3;
 
 /// The question at a start, and who answered it.
 #[derive(Clone, Debug, Default)]
@@ -50,13 +51,24 @@ impl Memory {
         let Some((member, _)) = author(&message) else {
             return;
         };
-        let kept = self.of.entry(member).or_default();
-        if !kept.contains(&message) {
-            if kept.len() >= MAX_REMEMBERED {
-                kept.remove(0);
-            }
-            kept.push(message);
+        if self.knows(&message) {
+            return;
         }
+        let kept = self.of.entry(member).or_default();
+        if kept.len() >= MAX_REMEMBERED {
+            kept.remove(0);
+        }
+        kept.push(message);
+    }
+
+    /// True where this very message is remembered.
+    fn knows(&self, message: &Arc<Message>) -> bool {
+        let Some((member, round)) = author(message) else {
+            return false;
+        };
+        let kept = self.of.get(&member).into_iter().flatten().rev();
+        let mut of_round = kept.filter(|kept| author(kept).is_some_and(|(_, r)| r == round));
+        of_round.any(|kept| kept == message)
     }
 
     /// True where no header of this member in this round is remembered.
@@ -117,6 +129,34 @@ impl OwnLog {
 }
 
 impl Member {
+    /// Remembers a statement that comes too late to count, if its author signed it: the author may
+    /// have forgotten it when it starts again. True where it is remembered.
+    pub(super) fn remember_late(&mut self, message: &Arc<Message>) -> bool {
+        let Some((member, round)) = author(message) else {
+            return false;
+        };
+        if self.memory.knows(message) {
+            return true;
+        }
+        let present = self.round().unwrap_or_default();
+        let lately = round.0 + REMEMBERED_ROUNDS >= present.0;
+        let seated = self.chain.current().seat(&member).is_some();
+        if !lately || !seated || member == self.me {
+            return false;
+        }
+        let (run_id, verifier) = (&self.settings.run_id, self.verifier.as_ref());
+        let authentic = match &**message {
+            Message::Header(signed) => signed.verify(run_id, verifier),
+            Message::Vote(vote) => vote.verify(run_id, verifier),
+            Message::Root(vote) => vote.verify(run_id, verifier),
+            _ => false,
+        };
+        if authentic {
+            self.memory.remember(message.clone());
+        }
+        authentic
+    }
+
     /// Asks the others, unless there are none.
     pub(super) fn begin_recall(&mut self) {
         self.phase = Phase::Recall;

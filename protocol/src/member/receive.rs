@@ -99,7 +99,10 @@ impl Member {
     ) {
         match &**message {
             Message::Header(signed) => self.on_late_header(signed, message),
-            Message::Root(vote) => self.on_late_root(vote),
+            Message::Root(vote) => self.on_late_root(vote, message),
+            Message::Vote(_) => {
+                self.remember_late(message);
+            }
             _ => {}
         }
         // The author alone is helped: whoever forwards its messages need not lag.
@@ -139,6 +142,8 @@ impl Member {
             };
             if round.is_some_and(|round| self.round().is_none_or(|mine| round >= mine)) {
                 self.receive(author, message);
+            } else {
+                self.remember_late(&message);
             }
         }
     }

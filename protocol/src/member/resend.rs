@@ -1,19 +1,34 @@
 //! Timers, and sending again what may have been lost.
 //!
 //! Nothing is acknowledged: whatever the round still needs is sent again after a while, less and
-//! less often while nothing moves.
+//! less often while nothing moves. A member that starts again is sent everything soon, but none can
+//! have the others send at their fastest for long by starting over and over.
 
 use super::{Member, Phase, catch_up::PATIENT_RESENDS, collection::Payload};
-use crate::message::{Ask, Message};
-
-/// The resend interval doubles this many times at the most.
-const MAX_DOUBLINGS: u32 = 4;
+use crate::{
+    ids::MemberId,
+    message::{Ask, Message},
+};
 
 impl Member {
     /// Something moved: what was just sent need not be sent again soon.
     pub(super) fn progressed(&mut self) {
         self.resends = 0;
         self.resend_at = self.now.after(self.settings.resend_us);
+    }
+
+    /// A member has started again: what is outstanding may be new to it. Once a longest pause for
+    /// each.
+    pub(super) fn on_return_of(&mut self, member: MemberId) {
+        let pause = self.settings.longest_pause_us();
+        let last = self.returned.get(&member);
+        let lately = last.is_some_and(|at| at.after(pause) > self.now);
+        if !lately && self.chain.current().is_voter(&member) {
+            self.returned.insert(member, self.now);
+            self.resends = 0;
+            let soon = self.now.after(self.settings.resend_us);
+            self.resend_at = self.resend_at.min(soon);
+        }
     }
 
     /// Does what is due.
@@ -23,9 +38,9 @@ impl Member {
         }
         self.pass_if_due();
         if self.resend_at <= self.now {
-            let doublings = self.resends.min(MAX_DOUBLINGS);
-            self.resends += 1;
-            self.resend_at = self.now.after(self.settings.resend_us << doublings);
+            let pause = self.settings.pause_us(self.resends);
+            self.resends = self.resends.saturating_add(1);
+            self.resend_at = self.now.after(pause);
             self.resend();
         }
     }
@@ -39,7 +54,10 @@ impl Member {
                 self.ask_for_state();
                 self.ask_anyone();
             }
-            Phase::Follow => self.ask_anyone(),
+            Phase::Follow => {
+                self.say_motions_again();
+                self.ask_anyone();
+            }
             Phase::Done => {}
         }
     }
@@ -97,10 +115,10 @@ impl Member {
                 .into_iter()
                 .map(Message::Certificate),
         );
-        messages.extend(self.motions.own_messages());
         messages
             .into_iter()
             .for_each(|message| self.broadcast(message));
+        self.say_motions_again();
         self.send_holds();
         self.resend_root();
         self.ask_for_missing_block();
@@ -108,6 +126,11 @@ impl Member {
         self.sync_if_stuck();
         self.fetch_again();
         self.remind_of_base();
+    }
+
+    fn say_motions_again(&mut self) {
+        let said = self.motions.own_messages();
+        said.into_iter().for_each(|message| self.broadcast(message));
     }
 
     /// Members that are not in this round yet may lack the certificate of the state it starts from.

@@ -9,6 +9,10 @@ use crate::{
 
 /// Microseconds in a millisecond.
 const MS: u64 = 1000;
+/// Intervals of resending in the longest pause between two.
+const LONGEST_PAUSE: u64 = 16;
+/// Longest pauses in the longest deadline, where that is long.
+const PAUSES_A_DEADLINE: u64 = 64;
 
 /// The part of a charter that the member machine reads, all times in microseconds.
 #[derive(Clone, Debug)]
@@ -103,6 +107,19 @@ impl Settings {
             software: Digest::default(),
             unix_ms_at_zero,
         }
+    }
+
+    /// The longest pause between two times of sending the same: 16 intervals, or longer where a
+    /// round may last so long that a 64th of its longest deadline is more.
+    pub fn longest_pause_us(&self) -> u64 {
+        let by_interval = self.resend_us.saturating_mul(LONGEST_PAUSE);
+        by_interval.max(self.deadline_ceiling_us / PAUSES_A_DEADLINE)
+    }
+
+    /// The pause after what is outstanding was sent `resends` times without any news.
+    pub fn pause_us(&self, resends: u32) -> u64 {
+        let doubled = self.resend_us.saturating_mul(1 << resends.min(32));
+        doubled.min(self.longest_pause_us())
     }
 
     /// The length of a view's timer after `nullified` views of the round.

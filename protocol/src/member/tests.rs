@@ -16,8 +16,8 @@ use crate::{
     layout::{Layout, TensorSpec},
     ledger::{Membership, Status},
     message::{
-        Ask, Ballot, Block, Certificate, Header, Proposal, Recalled, RootSeal, RootVote, Seal,
-        SignedHeader, Vote, VoteKind,
+        Ask, Ballot, Block, Certificate, Header, Holds, Proposal, Recalled, RootSeal, RootVote,
+        Seal, SignedHeader, Vote, VoteKind,
     },
     state::Tensors,
 };

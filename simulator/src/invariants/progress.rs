@@ -56,8 +56,10 @@ impl Patience {
         let us = |ms: u64| ms.saturating_mul(1000);
         let view = us(3 * timing.delta_ms + timing.fetch_ms);
         let views = view.saturating_mul((2u64 << failing_views.min(16)) - 1);
-        // The pause between two resends doubles four times.
-        let ask_us = us(timing.resend_ms).saturating_mul(2 * 16);
+        // The pause between two resends doubles up to 16 intervals or a 64th of the deadline.
+        let pause = us(timing.resend_ms).saturating_mul(16);
+        let pause = pause.max(us(timing.deadline_ceiling_ms) / 64);
+        let ask_us = pause.saturating_mul(2);
         let deadlines = us(timing.deadline_ceiling_ms).saturating_mul(2);
         let ways = us(timing.delta_ms).saturating_mul(10);
         Self {

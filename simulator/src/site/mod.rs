@@ -214,6 +214,16 @@ impl Site {
         self.machine.as_ref().and_then(Member::round)
     }
 
+    /// How far it is: the round it is in, or, where it only follows, the newest it knows to be
+    /// certified.
+    pub fn reached(&self) -> Option<Round> {
+        let machine = self.machine.as_ref()?;
+        match machine.phase() {
+            "follow" => machine.known_round(),
+            _ => machine.round(),
+        }
+    }
+
     /// The certified root it holds.
     pub fn root(&self) -> Option<Root> {
         self.machine.as_ref().and_then(Member::root)

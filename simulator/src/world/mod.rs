@@ -204,13 +204,13 @@ impl World {
     /// True where every running honest site holds the certified state of `round`.
     pub fn all_reached(&self, round: u64) -> bool {
         let mut running = self.sites.iter().filter(|s| s.is_up() && !s.liar);
-        running.all(|site| site.round().is_some_and(|r| r >= Round(round)))
+        running.all(|site| site.reached().is_some_and(|r| r >= Round(round)))
     }
 
     /// Rounds whose states every running honest site holds certified, or a later one.
     pub fn finished_rounds(&self) -> u64 {
         let running = self.sites.iter().filter(|s| s.is_up() && !s.liar);
-        let rounds = running.map(|site| site.round().map_or(0, |round| round.0));
+        let rounds = running.map(|site| site.reached().map_or(0, |round| round.0));
         rounds.min().unwrap_or(0)
     }
 

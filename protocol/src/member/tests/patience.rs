@@ -1,4 +1,5 @@
-//! What waits a little, so that less has to be said: batches of holds, and repeated blocks.
+//! What waits a little, so that less has to be said: batches of holds, repeated blocks, and
+//! everything that is sent again.
 
 use super::*;
 
@@ -93,4 +94,108 @@ fn a_notarized_block_is_repeated_only_where_it_is_not_final_after_delta() {
     }
     member.handle(delta, Input::Timeout);
     assert_eq!(proposals(&drain(&mut member)), 0, "the block is final");
+}
+
+/// Messages for everybody among the outputs.
+fn broadcasts(outputs: &[Output]) -> usize {
+    let sent = outputs
+        .iter()
+        .filter(|output| matches!(output, Output::Broadcast(_)));
+    sent.count()
+}
+
+/// Member 1 with all updates and a quorum of holds, and nobody that votes with it.
+fn without_a_quorum() -> Member {
+    let mut member = in_round_0();
+    for n in [2, 3, 4] {
+        payload_comes(&mut member, n, 0);
+    }
+    let ids = (2..=4).map(|n| header(n).id(&RUN));
+    let mut ids: Vec<Digest> = ids.collect();
+    ids.sort();
+    for n in [2, 3, 4] {
+        let holds = Holds::signed(&RUN, EPOCH, Round(0), ids.clone(), &signer(n));
+        tell(&mut member, n, Message::Holds(holds));
+    }
+    member
+}
+
+/// Lets timers fire until `until`, and gives all that was sent meanwhile.
+fn until(member: &mut Member, until: Timestamp) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    while let Some((at, _)) = member.poll_timeout().filter(|(at, _)| *at <= until) {
+        member.handle(at, Input::Timeout);
+        outputs.extend(drain(member));
+    }
+    outputs
+}
+
+#[test]
+fn what_is_sent_again_is_bounded_however_long_there_is_no_quorum() {
+    let mut member = without_a_quorum();
+    let outputs = until(&mut member, Timestamp(3600 * SECOND));
+    let of = |n: u8| {
+        let holds = outputs.iter().filter(|output| {
+            matches!(output, Output::Broadcast(m)
+                if matches!(&**m, Message::Holds(holds) if holds.member == id(n)))
+        });
+        holds.count()
+    };
+    let longest = settings().longest_pause_us();
+    let resends = (3600 * SECOND / longest) as usize + 5;
+    let most = [of(2), of(3), of(4)].into_iter().max();
+    assert!(most <= Some(resends), "{most:?} times in {resends} resends");
+    let sent = broadcasts(&outputs);
+    assert!(
+        sent <= 9 * resends + 8,
+        "{sent} messages in {resends} resends"
+    );
+}
+
+#[test]
+fn a_member_that_starts_again_is_sent_everything_soon_but_not_for_ever() {
+    let mut member = without_a_quorum();
+    until(&mut member, Timestamp(600 * SECOND));
+    let soon = member.now.after(settings().resend_us);
+    assert_eq!(broadcasts(&until(&mut member, soon)), 0, "in a long pause");
+    tell(&mut member, 2, Message::Ask(Ask::Recall(Round(0))));
+    let soon = member.now.after(settings().resend_us);
+    let outputs = until(&mut member, soon);
+    assert!(broadcasts(&outputs) > 0, "{outputs:?}");
+
+    let resends = |member: &mut Member, asking: bool| {
+        let begun = member.now;
+        let mut sent = 0;
+        for step in 0..600 {
+            if asking {
+                tell(member, 2, Message::Ask(Ask::Recall(Round(0))));
+            }
+            let outputs = until(member, begun.after(step * SECOND / 10));
+            sent += broadcasts(&outputs);
+        }
+        sent
+    };
+    let (quiet, asked) = (resends(&mut member, false), resends(&mut member, true));
+    assert!(
+        asked <= 6 * quiet,
+        "{asked} messages, {quiet} when not asked"
+    );
+}
+
+#[test]
+fn pauses_double_up_to_16_intervals_or_a_64th_of_a_long_deadline() {
+    let long = Settings {
+        deadline_ceiling_us: 6400 * SECOND,
+        ..settings()
+    };
+    for (why, settings, resends, expected) in [
+        ("the first", settings(), 0, SECOND / 2),
+        ("the third", settings(), 2, 2 * SECOND),
+        ("the longest", settings(), 4, 8 * SECOND),
+        ("and ever after", settings(), u32::MAX, 8 * SECOND),
+        ("rounds of hours", long.clone(), 4, 8 * SECOND),
+        ("their longest", long, 40, 100 * SECOND),
+    ] {
+        assert_eq!(settings.pause_us(resends), expected, "{why}");
+    }
 }

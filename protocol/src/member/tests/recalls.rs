@@ -212,3 +212,75 @@ fn a_certified_round_above_ends_the_silence() {
         .any(|output| matches!(output, Output::Train(_)));
     assert!(trains, "{outputs:?}");
 }
+
+/// What member 1 answers member 4 about its own statements since round 0.
+fn recalled_for_4(member: &mut Member) -> Recalled {
+    let outputs = tell(member, 4, Message::Ask(Ask::Recall(Round(0))));
+    let answer = outputs.into_iter().find_map(|output| match output {
+        Output::Send { to, message } if to == id(4) => match &*message {
+            Message::Recalled(answer) => Some((**answer).clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    answer.expect("a question is answered")
+}
+
+/// Member 1 in a round whose block is final, and which it cannot fold yet.
+fn decided() -> Member {
+    let mut member = in_round_0();
+    let finalize = ballot(VoteKind::Finalize, 0, 0, Digest([7; 32]));
+    for n in 2..=4 {
+        tell(&mut member, n, Message::Vote(vote(n, finalize)));
+    }
+    let work = member.work.as_ref().expect("in a round");
+    assert!(work.simplex.decided().is_some());
+    member
+}
+
+#[test]
+fn a_header_that_comes_after_the_decision_is_remembered_for_its_author() {
+    let mut member = decided();
+    let mut forged = signed(header(4), 3);
+    forged.header.payload_bytes = 99;
+    tell(&mut member, 4, Message::Header(Box::new(forged)));
+    assert_eq!(recalled_for_4(&mut member).headers, []);
+    tell(&mut member, 4, header_message(4));
+    let known = recalled_for_4(&mut member);
+    assert_eq!(known.headers, [signed(header(4), 4)]);
+}
+
+#[test]
+fn statements_of_rounds_that_are_over_are_remembered_for_a_while() {
+    let mut member = decided();
+    let late = [
+        header_message(4),
+        Message::Vote(nullify(4, 0)),
+        Message::Root(root_vote(4, 1, Root([3; 32]))),
+    ];
+    for (round, remembered) in [(1, 3), (3, 3), (5, 0)] {
+        let manifest = Manifest {
+            round: Round(round),
+            schedule: 10 * round,
+            ..founding()
+        };
+        let root = root_of(&manifest);
+        tell(&mut member, 2, Message::State(certified(round, root)));
+        member.start_sync(Some(certified(round, root)));
+        tell(&mut member, 2, Message::Manifest(Box::new(manifest)));
+        let complete = true;
+        member.handle(member.now, Input::StateFetched { root, complete });
+        drain(&mut member);
+        assert_eq!(member.round(), Some(Round(round)));
+        for message in late.clone() {
+            tell(&mut member, 4, message);
+        }
+        let known = recalled_for_4(&mut member);
+        let votes = known
+            .votes
+            .iter()
+            .filter(|v| v.ballot == nullify(4, 0).ballot);
+        let of_round_0 = known.headers.len() + votes.count() + known.roots.len();
+        assert_eq!(of_round_0, remembered, "in round {round}");
+    }
+}
