@@ -3,6 +3,9 @@
 //! `max(1.25 × median, median + k·MAD)` over the arrivals of the last rounds, late ones included,
 //! kept between the plan's floor and ceiling. Only the local monotonic clock is read; deadlines of
 //! two members need not agree.
+//!
+//! A deadline that is too short would never be found out by itself: rounds end empty, long before
+//! anything arrives that could be measured. So an empty round makes it forget what it learnt.
 
 use std::collections::VecDeque;
 
@@ -57,6 +60,12 @@ impl Deadline {
         }
     }
 
+    /// Nobody's update arrived in time: all that was learnt is forgotten, and the ceiling holds
+    /// until something arrives.
+    pub fn forget(&mut self) {
+        self.rounds.clear();
+    }
+
     /// The deadline of the present round, in microseconds after its start.
     pub fn length_us(&self) -> u64 {
         let past = self.rounds.len().saturating_sub(1);
@@ -92,6 +101,18 @@ mod tests {
         }
         deadline.begin_round();
         deadline.length_us()
+    }
+
+    #[test]
+    fn what_was_learnt_is_forgotten_after_an_empty_round() {
+        let mut deadline = Deadline::new(10, 1000, 3000, 64);
+        deadline.begin_round();
+        deadline.arrival(0, 20);
+        deadline.begin_round();
+        assert_eq!(deadline.length_us(), 25);
+        deadline.forget();
+        deadline.begin_round();
+        assert_eq!(deadline.length_us(), 1000);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ids::Root,
-    message::{Message, RootVote, StateCertificate, nonce_commitment},
+    message::{FinalBlock, Message, RootVote, StateCertificate, nonce_commitment},
 };
 use std::sync::Arc;
 
@@ -275,6 +275,11 @@ impl Member {
     fn close_round(&mut self, held: Held, folded: &Folded, certificate: StateCertificate) {
         let work = self.work.take().expect("a fold belongs to a round");
         self.drop_settled(&work);
+        let waited = |b: &&Arc<FinalBlock>| b.block.cut.is_empty() && b.block.changes.is_empty();
+        if work.final_block.as_ref().filter(waited).is_some() {
+            // Two deadlines passed and nobody's update had come: what was learnt is disproved.
+            self.deadline.forget();
+        }
         let link = work.final_block.as_ref();
         if let Some(block) = link.filter(|b| !b.block.changes.is_empty()) {
             self.open_epoch((**block).clone());

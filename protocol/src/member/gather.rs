@@ -98,6 +98,7 @@ impl Member {
             .clone()
             .expect("a round starts from a certified state");
         let round = certificate.round;
+        let on_time = self.is_on_time(round);
         self.forget_round(round);
         self.record_absences(round, AbsentReason::Synced);
         if round.0 >= self.settings.rounds {
@@ -123,6 +124,7 @@ impl Member {
             certificate,
             active: held.manifest.activity.active(&membership),
             started: self.now,
+            on_time,
             deadline_us: (!self.settings.wait_all).then(|| self.deadline.length_us()),
             collection: Collection::default(),
             simplex: Simplex::new(run_id, id, voters.clone(), quorum, may_sign),
@@ -152,10 +154,20 @@ impl Member {
         self.replay_ahead();
     }
 
+    /// True where this member enters a round with the others: at the beginning, or out of the
+    /// round before.
+    fn is_on_time(&self, round: Round) -> bool {
+        match self.phase {
+            Phase::Founding => round.0 == 0,
+            Phase::Round => self.work.as_ref().is_some_and(|w| w.round.next() == round),
+            _ => false,
+        }
+    }
+
     /// Clears what belonged to the round before.
     fn forget_round(&mut self, round: Round) {
         if let Some(work) = self.work.take() {
-            self.previous = Some((work.round, work.started));
+            self.previous = work.dated();
         }
         self.next = None;
         self.signed = None;
@@ -277,8 +289,8 @@ impl Member {
             return;
         }
         if work.simplex.decided().is_some() {
-            let started = work.started;
-            return self.date_late(message, &signed.header, (0, started));
+            let dated = work.dated();
+            return self.date_late(message, &signed.header, (0, dated));
         }
         let member = signed.header.member;
         if work.collection.is_full(&member) {
@@ -346,8 +358,9 @@ impl Member {
         match outcome {
             Ok(()) => {
                 work.collection.set_payload(&payload, Payload::Held);
-                let elapsed = self.now.since(work.started);
-                self.deadline.arrival(0, elapsed);
+                if let Some((_, started)) = work.dated() {
+                    self.deadline.arrival(0, self.now.since(started));
+                }
                 work.gather_holds(&self.settings, self.now);
                 let held = work.collection.held();
                 let (round, active) = (work.round, work.active.len());
@@ -426,15 +439,9 @@ impl Member {
 
     /// Takes a header that came after its round was over.
     pub(super) fn on_late_header(&mut self, signed: &SignedHeader, message: &Arc<Message>) {
-        match self
-            .previous
-            .filter(|(round, _)| *round == signed.header.round)
-        {
-            Some((_, started)) => self.date_late(message, &signed.header, (1, started)),
-            None => {
-                self.remember_late(message);
-            }
-        }
+        let of_round = |(round, _): &(Round, Timestamp)| *round == signed.header.round;
+        let dated = self.previous.filter(of_round);
+        self.date_late(message, &signed.header, (1, dated));
     }
 
     /// Remembers a header that came too late to count, and dates the first of its author: rounds
@@ -443,11 +450,12 @@ impl Member {
         &mut self,
         message: &Arc<Message>,
         header: &Header,
-        (rounds_ago, started): (usize, Timestamp),
+        (rounds_ago, dated): (usize, Option<(Round, Timestamp)>),
     ) {
         let voter = self.chain.current().voters().contains(&header.member);
         let first = self.memory.is_new(&header.member, header.round);
-        if self.remember_late(message) && voter && first {
+        let authentic = self.remember_late(message);
+        if let Some((_, started)) = dated.filter(|_| authentic && voter && first) {
             self.deadline.arrival(rounds_ago, self.now.since(started));
         }
     }

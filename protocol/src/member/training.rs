@@ -153,8 +153,9 @@ impl Member {
             return;
         }
         work.collection.insert(id, signed, Payload::Held);
-        let elapsed = now.since(work.started);
-        self.deadline.arrival(0, elapsed);
+        if let Some((_, started)) = work.dated() {
+            self.deadline.arrival(0, now.since(started));
+        }
         self.progressed();
     }
 

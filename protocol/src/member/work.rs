@@ -83,6 +83,9 @@ pub(super) struct Work {
     pub quorum: usize,
     pub active: Vec<MemberId>,
     pub started: Timestamp,
+    /// Entered straight from the round before, with the others: how long updates take to arrive
+    /// here says how long they take. Whoever comes later finds them waiting.
+    pub on_time: bool,
     /// Length of the deadline; none with `wait_all`.
     pub deadline_us: Option<u64>,
     pub collection: Collection,
@@ -140,6 +143,11 @@ impl Work {
     pub fn second_deadline(&self) -> Option<Timestamp> {
         self.deadline_us
             .map(|length| self.started.after(2 * length))
+    }
+
+    /// The round and its start, where arrivals can be dated.
+    pub fn dated(&self) -> Option<(Round, Timestamp)> {
+        self.on_time.then_some((self.round, self.started))
     }
 
     /// A payload came from elsewhere: sets the time at which its hold is sent.
