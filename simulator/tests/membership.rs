@@ -174,9 +174,10 @@ fn a_member_that_leaves_and_returns_at_once_trains_in_the_next_round() {
     assert!(in_cut(&world, next, &id), "it trains in round {next}");
 }
 
+/// True where a member knows that it has left.
 fn has_left(world: &World, site: usize) -> bool {
     let id = world.sites[site].id;
-    let machine = world.sites[0].machine.as_ref();
+    let machine = world.sites[site].machine.as_ref();
     let seat = machine.and_then(|m| m.membership().seat(&id).map(|seat| seat.status));
     seat == Some(Status::Left)
 }
