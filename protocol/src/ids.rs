@@ -37,11 +37,28 @@ fn parse_hex(text: &str) -> Result<[u8; 32], IdError> {
     Ok(out)
 }
 
+fn head(bytes: &[u8; 32]) -> u64 {
+    u64::from_be_bytes(*bytes.first_chunk().expect("eight of 32 bytes"))
+}
+
 macro_rules! id32 {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
         pub struct $name(pub [u8; 32]);
+
+        impl Ord for $name {
+            /// The order of the bytes. The first eight nearly always settle it.
+            fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+                head(&self.0).cmp(&head(&other.0)).then_with(|| self.0.cmp(&other.0))
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         impl $name {
             /// The first eight hexadecimal digits, for people.

@@ -53,6 +53,8 @@ pub enum Counted {
 #[derive(Clone, Debug, Default)]
 struct ViewState {
     votes: BTreeMap<(VoteKind, u16), Vote>,
+    /// How many of them are for the same.
+    counts: BTreeMap<Ballot, usize>,
     notarization: Option<Certificate>,
     nullification: Option<Certificate>,
     notarized_by_me: Option<Digest>,
@@ -264,6 +266,7 @@ impl Simplex {
         let excluding = excluded(ballot.kind).and_then(|kind| state.votes.get(&(kind, position)));
         let conflict = excluding.cloned();
         state.votes.insert((ballot.kind, position), vote.clone());
+        *state.counts.entry(ballot).or_default() += 1;
         if let Some(other) = conflict {
             let evidence = match ballot.kind {
                 VoteKind::Nullify => Evidence::NullifiedAndFinalized(vote, other),
@@ -281,12 +284,8 @@ impl Simplex {
             return;
         }
         let state = &self.views[&ballot.view];
-        let of_kind = (ballot.kind, 0)..=(ballot.kind, u16::MAX);
-        let equal = state
-            .votes
-            .range(of_kind)
-            .filter(|(_, vote)| vote.ballot == ballot);
-        if equal.count() < self.quorum {
+        let equal = state.counts.get(&ballot).copied().unwrap_or(0);
+        if equal < self.quorum {
             return;
         }
         let seals: Vec<Seal> = state

@@ -33,6 +33,11 @@ pub struct Entry {
     pub quorum_at: Option<Timestamp>,
 }
 
+/// True where holds name an update: their list ascends.
+fn names(holds: &Holds, id: &Digest) -> bool {
+    holds.headers.binary_search(id).is_ok()
+}
+
 /// All updates of one round.
 #[derive(Clone, Debug, Default)]
 pub struct Collection {
@@ -161,7 +166,6 @@ impl Collection {
         if known + holds.headers.len() > limit || kept.contains(&holds) {
             return false;
         }
-        let first = kept.is_empty();
         let mut news = false;
         let mut at = 0;
         for id in &holds.headers {
@@ -175,9 +179,8 @@ impl Collection {
                     }
                 };
             }
-            let of_id = &mut self.holders[at].1;
-            if first || !of_id.contains(&member) {
-                of_id.push(member);
+            if !kept.iter().any(|earlier| names(earlier, id)) {
+                self.holders[at].1.push(member);
                 news = true;
             }
             at += 1;

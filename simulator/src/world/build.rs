@@ -100,6 +100,7 @@ impl World {
             learning.push(trained);
         }
         let founding = learning.iter().map(|l| Arc::new(l.founding())).collect();
+        let places = federations.iter().map(places).collect();
         let mut world = Self {
             network: Network::new(scenario, scenario.seed),
             invariants: Invariants::new(federations.clone(), &scenario.check),
@@ -131,11 +132,21 @@ impl World {
             events_since_sample: 0,
             backups: Vec::new(),
             measuring: None,
+            spare: Vec::new(),
+            places,
             extension: Extension::default(),
         };
         world.plan_schedule();
         Ok(world)
     }
+}
+
+/// Members' keys with their positions in the world, by key.
+fn places(federation: &Federation) -> Vec<(MemberId, u32)> {
+    let keys = federation.keys.iter().copied();
+    let mut places: Vec<_> = keys.zip(federation.members.iter().copied()).collect();
+    places.sort();
+    places
 }
 
 /// All sites, each with what the schedule and the caller make of it.

@@ -144,7 +144,7 @@ impl World {
         let Some(machine) = &mut here.machine else {
             return;
         };
-        let mut outputs = Vec::new();
+        let mut outputs = self.spare.pop().unwrap_or_default();
         while let Some(output) = machine.poll_output() {
             outputs.push(output);
         }
@@ -155,6 +155,7 @@ impl World {
         self.charge(site, &outputs);
         let here = &mut self.sites[site as usize];
         if outputs.is_empty() {
+            self.spare.push(outputs);
             return self.set_timer(site);
         }
         let (life, free_at) = (here.life, here.free_at);
@@ -229,7 +230,12 @@ impl World {
         self.set_timer(site);
     }
 
-    fn carry_all(&mut self, site: u32, outputs: Vec<Output>) {
+    fn carry_all(&mut self, site: u32, mut outputs: Vec<Output>) {
+        self.carry_each(site, outputs.drain(..));
+        self.spare.push(outputs);
+    }
+
+    fn carry_each(&mut self, site: u32, outputs: impl Iterator<Item = Output>) {
         let life = self.sites[site as usize].life;
         for output in outputs {
             let here = &mut self.sites[site as usize];

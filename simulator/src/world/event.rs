@@ -5,7 +5,7 @@ use archipel_protocol::{
     ids::{MemberId, Timestamp},
     member::{FetchTask, FoldTask, Output, StateTask, TrainTask},
 };
-use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
+use std::sync::Arc;
 
 /// Something that happens at a moment.
 #[derive(Clone, Debug)]
@@ -83,46 +83,60 @@ pub enum Work {
 }
 
 /// Events in the order of time, then of when they were planned.
+///
+/// The heap orders small entries; what is to happen lies still beside it until its turn.
 #[derive(Default)]
 pub struct Agenda {
-    heap: BinaryHeap<Reverse<Entry>>,
+    /// A heap in which the children of `i` are `4i + 1` to `4i + 4`.
+    heap: Vec<Entry>,
+    planned: Vec<Option<Happening>>,
+    /// Places in `planned` that are free.
+    free: Vec<u32>,
     sequence: u64,
 }
 
-struct Entry(Timestamp, u64, Happening);
+/// Children of a node of the heap: half the depth of two, and all in neighbouring cache lines.
+const CHILDREN: usize = 4;
 
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-impl Eq for Entry {}
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
-}
+/// When, in which order among those of that moment, and its place in [`Agenda::planned`].
+type Entry = (Timestamp, u64, u32);
 
 impl Agenda {
     /// Plans an event.
     pub fn plan(&mut self, at: Timestamp, happening: Happening) {
         self.sequence += 1;
-        self.heap.push(Reverse(Entry(at, self.sequence, happening)));
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.planned[place as usize] = Some(happening);
+                place
+            }
+            None => {
+                self.planned.push(Some(happening));
+                u32::try_from(self.planned.len() - 1).expect("memory ends before four billion")
+            }
+        };
+        self.heap.push((at, self.sequence, place));
+        self.rise(self.heap.len() - 1);
     }
 
     /// When the next event is.
     pub fn next(&self) -> Option<Timestamp> {
-        self.heap.peek().map(|Reverse(entry)| entry.0)
+        self.heap.first().map(|entry| entry.0)
     }
 
     /// The next event.
     pub fn pop(&mut self) -> Option<(Timestamp, Happening)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.0, entry.2))
+        if self.heap.is_empty() {
+            return None;
+        }
+        let (at, _, place) = self.heap.swap_remove(0);
+        self.sink();
+        self.free.push(place);
+        let happening = self.planned[place as usize].take();
+        Some((
+            at,
+            happening.expect("every entry of the heap has its event"),
+        ))
     }
 
     /// Events planned.
@@ -133,6 +147,41 @@ impl Agenda {
     /// True where nothing is planned.
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
+    }
+
+    /// Moves an entry up to where its parent is sooner.
+    fn rise(&mut self, mut at: usize) {
+        let moving = self.heap[at];
+        while at > 0 {
+            let parent = (at - 1) / CHILDREN;
+            if self.heap[parent] < moving {
+                break;
+            }
+            self.heap[at] = self.heap[parent];
+            at = parent;
+        }
+        self.heap[at] = moving;
+    }
+
+    /// Moves the first entry down to where its children are later.
+    fn sink(&mut self) {
+        let Some(&moving) = self.heap.first() else {
+            return;
+        };
+        let mut at = 0;
+        loop {
+            let first = CHILDREN * at + 1;
+            let last = self.heap.len().min(first + CHILDREN);
+            let Some(soonest) = (first..last).min_by_key(|child| self.heap[*child]) else {
+                break;
+            };
+            if moving < self.heap[soonest] {
+                break;
+            }
+            self.heap[at] = self.heap[soonest];
+            at = soonest;
+        }
+        self.heap[at] = moving;
     }
 }
 
@@ -178,4 +227,37 @@ impl Digest {
 /// Eight bytes that stand for a key or hash in the digest.
 pub fn short(id: &MemberId) -> u64 {
     u64::from_be_bytes(id.0[..8].try_into().expect("eight of 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draws::Draws;
+
+    #[test]
+    fn events_come_in_the_order_of_time_then_of_planning() {
+        let mut draws = Draws::new(7, "agenda", &[]);
+        let (mut agenda, mut expected, mut found) = (Agenda::default(), Vec::new(), Vec::new());
+        let mut now = Timestamp(0);
+        for site in 0..5000 {
+            let at = now.after(draws.next_u64() % 50);
+            agenda.plan(at, Happening::Start { site });
+            expected.push((at, site));
+            if draws.chance(0.4) {
+                let (at, happening) = agenda.pop().expect("one was planned just now");
+                assert!(at >= now);
+                now = at;
+                found.push((at, happening));
+            }
+        }
+        assert_eq!(agenda.len(), expected.len() - found.len());
+        found.extend(std::iter::from_fn(|| agenda.pop()));
+        expected.sort();
+        let found = found.into_iter().map(|(at, happening)| match happening {
+            Happening::Start { site } => (at, site),
+            other => panic!("nobody planned {other:?}"),
+        });
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        assert!(agenda.planned.len() < 5000, "places are used again");
+    }
 }

@@ -32,8 +32,8 @@ use crate::{
     site::{Decoded, FoldMemory, Site},
 };
 use archipel_protocol::{
-    ids::{Root, Round, Timestamp},
-    member::{Event, Input, Request},
+    ids::{MemberId, Root, Round, Timestamp},
+    member::{Event, Input, Output, Request},
     state::Tensors,
 };
 use std::sync::Arc;
@@ -89,6 +89,10 @@ pub struct World {
     backups: Vec<script::Backup>,
     extension: Extension,
     measuring: Option<measure::Pending>,
+    /// Empty lists of outputs, to be filled again.
+    spare: Vec<Vec<Output>>,
+    /// Members' positions in the world by federation and key, by key.
+    places: Vec<Vec<(MemberId, u32)>>,
 }
 
 impl World {
@@ -280,9 +284,9 @@ impl World {
         &self.federations[self.sites[site as usize].federation as usize]
     }
 
-    fn position(&self, federation: u32, id: &archipel_protocol::ids::MemberId) -> Option<u32> {
-        let federation = &self.federations[federation as usize];
-        let place = federation.keys.iter().position(|key| key == id)?;
-        Some(federation.members[place])
+    fn position(&self, federation: u32, id: &MemberId) -> Option<u32> {
+        let places = &self.places[federation as usize];
+        let at = places.binary_search_by(|(key, _)| key.cmp(id));
+        at.ok().map(|at| places[at].1)
     }
 }
