@@ -74,7 +74,7 @@ mod tests {
         other.insert(3);
         assert_eq!(
             (some.len(), some.and(&other), some.without(&other).len()),
-            (3, other, 2)
+            (4, other, 3)
         );
     }
 }
