@@ -120,9 +120,4 @@ pub trait Deviation: Send {
     fn checks_signatures(&self) -> bool {
         true
     }
-
-    /// Whether writes reach the disk before what follows them.
-    fn syncs(&self) -> bool {
-        true
-    }
 }

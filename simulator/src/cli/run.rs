@@ -50,7 +50,7 @@ pub(super) struct Manner {
     /// Threads that a language model trains on; the result is the same with any number.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
-    /// Check after every event, not only after those that change what is checked.
+    /// Kept in the record of the run: invariants see every event with or without it.
     #[arg(long)]
     pub paranoid: bool,
     /// No progress bar, and no summary.

@@ -15,7 +15,7 @@ pub use flows::{FlowId, Flows};
 use crate::{
     draws::{Draws, scaled},
     scenario::{BandwidthModel, NetworkSpec, Scenario},
-    schedule::{Effect, Links},
+    schedule::{Effect, links_of},
 };
 use archipel_protocol::ids::Timestamp;
 use effects::{Active, Change};
@@ -233,7 +233,7 @@ impl Network {
             self.down[member].rate = down.unwrap_or(self.down[member].usual).max(1);
             return;
         }
-        if let Some(links) = links_of(effect) {
+        if let Some(links) = links_of(&mut effect.clone()) {
             let active = Active::new(window, effect.clone(), links, self.touched.len(), now);
             active.members().for_each(|i| self.touched[i] += 1);
             self.active.push(active);
@@ -311,23 +311,6 @@ impl Dice {
 
 fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// The links an effect is about, where it is about links.
-fn links_of(effect: &Effect) -> Option<&Links> {
-    match effect {
-        Effect::Latency { links, .. }
-        | Effect::Jitter { links, .. }
-        | Effect::Loss { links, .. }
-        | Effect::BurstLoss { links, .. }
-        | Effect::Duplicate { links, .. }
-        | Effect::Reorder { links, .. }
-        | Effect::Corrupt { links, .. }
-        | Effect::Cut { links }
-        | Effect::Reset { links }
-        | Effect::Relay { links, .. } => Some(links),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

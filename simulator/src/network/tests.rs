@@ -1,5 +1,5 @@
 use super::*;
-use crate::scenario::Scenario;
+use crate::{scenario::Scenario, schedule::Links};
 
 fn network() -> Network {
     Network::new(&Scenario::plain(1, 4, 1), 1)

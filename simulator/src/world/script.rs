@@ -4,7 +4,7 @@ use super::{Happening, World};
 use crate::{
     learning::Memory,
     lies,
-    schedule::{Effect, When, Window},
+    schedule::{Effect, When, Window, each_member, links_of},
     seen::Seen,
     site::Disk,
 };
@@ -326,43 +326,16 @@ impl World {
     }
 }
 
-/// The members that an effect touches.
+/// The members that an effect touches: the ends of its links, or the one it names.
 pub fn touched(effect: &Effect) -> Vec<u32> {
-    match effect {
-        Effect::Latency { links, .. }
-        | Effect::Jitter { links, .. }
-        | Effect::Loss { links, .. }
-        | Effect::BurstLoss { links, .. }
-        | Effect::Duplicate { links, .. }
-        | Effect::Reorder { links, .. }
-        | Effect::Corrupt { links, .. }
-        | Effect::Cut { links }
-        | Effect::Reset { links }
-        | Effect::Relay { links, .. } => {
-            let mut members = links.from.clone();
-            members.extend(&links.to);
-            members.sort_unstable();
-            members.dedup();
-            members
-        }
-        Effect::Bandwidth { member, .. }
-        | Effect::Down { member }
-        | Effect::Pause { member }
-        | Effect::Slow { member, .. }
-        | Effect::Join { member }
-        | Effect::Expel { member }
-        | Effect::Leave { member }
-        | Effect::ClockSkew { member, .. }
-        | Effect::ClockDrift { member, .. }
-        | Effect::ClockStepBack { member, .. }
-        | Effect::TornWrite { member }
-        | Effect::LostFsync { member }
-        | Effect::Bitrot { member }
-        | Effect::DiskFull { member }
-        | Effect::Rollback { member, .. }
-        | Effect::BitFlip { member }
-        | Effect::Upgrade { member }
-        | Effect::MixedConfig { member, .. }
-        | Effect::Byzantine { member, .. } => vec![*member],
+    let mut effect = effect.clone();
+    let mut members = Vec::new();
+    if let Some(links) = links_of(&mut effect) {
+        members.extend(links.from.iter().chain(&links.to));
+        members.sort_unstable();
+        members.dedup();
+    } else {
+        each_member(&mut effect, &mut |member| members.push(*member));
     }
+    members
 }
