@@ -237,7 +237,7 @@ impl Member {
         Block {
             epoch: self.chain.current().epoch(),
             round: Default::default(),
-            cut: Vec::new(),
+            cut: Default::default(),
             presents: Vec::new(),
             changes,
             evidence: Vec::new(),

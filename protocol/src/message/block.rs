@@ -1,8 +1,8 @@
 //! What a round agrees on: the block, and the proposal that carries it in a view.
 
 use super::{
+    cut::Cut,
     evidence::Evidence,
-    header::SignedHeader,
     vote::{Certificate, StateCertificate},
 };
 use crate::{
@@ -69,7 +69,7 @@ pub struct Block {
     /// The round.
     pub round: Round,
     /// The cut: headers in ascending voter position, at most one a member.
-    pub cut: Vec<SignedHeader>,
+    pub cut: Cut,
     /// Members to be counted as active from the next round, ascending.
     pub presents: Vec<Present>,
     /// Changes of membership, taking effect with the next round.
@@ -98,7 +98,7 @@ impl Block {
 
     /// The identities of the cut's headers, in the order of the cut.
     pub(crate) fn cut_ids(&self, run_id: &RunId) -> Vec<Digest> {
-        self.cut.iter().map(|h| h.header.id(run_id)).collect()
+        self.cut.ids(run_id)
     }
 
     /// The identity of the cut: the sorted header identities.

@@ -4,6 +4,7 @@
 //! version or kind is refused, never guessed. See `SPEC.md`.
 
 mod block;
+mod cut;
 mod evidence;
 mod header;
 mod vote;
@@ -12,6 +13,7 @@ pub use block::{
     Block, FinalBlock, MAX_BLOCK_BYTES, MAX_CHANGES, MAX_EVIDENCE, MAX_JUSTIFICATION, Present,
     Proposal,
 };
+pub use cut::Cut;
 pub use evidence::{Evidence, EvidenceError};
 pub use header::{Header, Holds, MAX_HOLDS, MAX_NUMERICS_BYTES, SignedHeader, nonce_commitment};
 pub use vote::{

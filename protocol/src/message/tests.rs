@@ -163,7 +163,7 @@ fn block() -> Block {
     Block {
         epoch: EPOCH,
         round: ROUND,
-        cut: vec![signed(1), signed(3)],
+        cut: vec![signed(1), signed(3)].into(),
         presents: vec![Present::signed(&RUN, EPOCH, ROUND, &signer(2))],
         changes: vec![Change::Amend {
             amendment: amendment(),

@@ -78,7 +78,7 @@ fn final_block() -> FinalBlock {
     let block = Block {
         epoch: Epoch(1),
         round: ROUND,
-        cut: Vec::new(),
+        cut: Default::default(),
         presents: Vec::new(),
         changes: Vec::new(),
         evidence: Vec::new(),

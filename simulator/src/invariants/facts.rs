@@ -14,7 +14,7 @@ use archipel_protocol::{
     ids::{MemberId, Root, Round, Timestamp},
     ledger::{Seat, Status},
     member::{Durable, Event},
-    message::{Block, SignedHeader},
+    message::{Block, Cut, SignedHeader},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,7 +80,7 @@ pub(super) struct Facts {
     /// Final cuts by round.
     pub cuts: BTreeMap<Round, Decided>,
     /// The headers of the newest cuts.
-    pub recent: BTreeMap<Round, Vec<SignedHeader>>,
+    pub recent: BTreeMap<Round, Cut>,
     /// The members as the newest final blocks leave them, by the round that begins with them.
     pub standings: BTreeMap<Round, Standing>,
     /// Who decides, by epoch.

@@ -8,7 +8,7 @@ pub(super) fn empty_block() -> Block {
     Block {
         epoch: EPOCH,
         round: Round(0),
-        cut: Vec::new(),
+        cut: Default::default(),
         presents: Vec::new(),
         changes: Vec::new(),
         evidence: Vec::new(),
