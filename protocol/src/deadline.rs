@@ -69,13 +69,15 @@ impl Deadline {
     /// The deadline of the present round, in microseconds after its start.
     pub fn length_us(&self) -> u64 {
         let past = self.rounds.len().saturating_sub(1);
-        let mut samples: Vec<u64> = self.rounds.iter().take(past).flatten().copied().collect();
+        let past = self.rounds.iter().take(past);
+        let mut samples = Vec::with_capacity(past.clone().map(Vec::len).sum());
+        past.for_each(|round| samples.extend_from_slice(round));
         if samples.is_empty() {
             return self.ceiling_us;
         }
         let median = lower_median(&mut samples);
-        let mut deviations: Vec<u64> = samples.iter().map(|s| s.abs_diff(median)).collect();
-        let spread = lower_median(&mut deviations);
+        samples.iter_mut().for_each(|s| *s = s.abs_diff(median));
+        let spread = lower_median(&mut samples);
         let by_share = median.saturating_add(median / 4);
         let by_spread = median.saturating_add(spread.saturating_mul(self.mad_factor_milli) / 1000);
         by_share
