@@ -9,7 +9,10 @@ use archipel_protocol::{
     ids::MemberId,
     random::derive_key,
 };
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 /// What one member signs with: its identity, and a key a role, so that no role is hashed again.
 #[derive(Clone)]
@@ -71,8 +74,48 @@ impl Signer for CostSigner {
 }
 
 /// Checks what the [`CostSigner`]s of one world signed.
+///
+/// A message goes to everybody, so what holds is asked for again and again, by one member after
+/// the other: the newest signatures that held are remembered with all that they hold for.
 pub struct CostVerifier {
     keys: HashMap<MemberId, Keys>,
+    held: Mutex<Vec<Option<Held>>>,
+}
+
+/// Signatures that are remembered: those of all messages under way in some thousand members.
+const REMEMBERED: usize = 2048;
+/// Bytes of the longest statement that is remembered; votes and roots, the longest, have 80.
+const LONGEST: usize = 96;
+
+/// A signature that held, and what for.
+struct Held {
+    member: MemberId,
+    role: Role,
+    length: u8,
+    message: [u8; LONGEST],
+    signature: Signature,
+}
+
+impl Held {
+    /// None where the statement is too long.
+    fn new(member: &MemberId, role: Role, message: &[u8], signature: &Signature) -> Option<Self> {
+        let mut kept = [0; LONGEST];
+        kept.get_mut(..message.len())?.copy_from_slice(message);
+        Some(Self {
+            member: *member,
+            role,
+            length: message.len() as u8,
+            message: kept,
+            signature: *signature,
+        })
+    }
+
+    fn is(&self, member: &MemberId, role: Role, message: &[u8], signature: &Signature) -> bool {
+        self.signature == *signature
+            && self.role == role
+            && self.member == *member
+            && self.message[..usize::from(self.length)] == *message
+    }
 }
 
 impl CostVerifier {
@@ -81,14 +124,29 @@ impl CostVerifier {
         let keys = secrets.map(|secret| Keys::new(&secret));
         Self {
             keys: keys.map(|keys| (keys.member, keys)).collect(),
+            held: Mutex::new(std::iter::repeat_with(|| None).take(REMEMBERED).collect()),
         }
     }
 }
 
 impl Verifier for CostVerifier {
     fn verify(&self, member: &MemberId, role: Role, message: &[u8], signature: &Signature) -> bool {
+        // Signatures are hashes: any bits of them spread them evenly.
+        let place = usize::from(u16::from_le_bytes([signature.0[0], signature.0[1]])) % REMEMBERED;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = &mut held[place];
+        if kept
+            .as_ref()
+            .is_some_and(|kept| kept.is(member, role, message, signature))
+        {
+            return true;
+        }
         let keys = self.keys.get(member);
-        keys.is_some_and(|keys| keys.sign(role, message) == *signature)
+        let holds = keys.is_some_and(|keys| keys.sign(role, message) == *signature);
+        if let Some(fresh) = Held::new(member, role, message, signature).filter(|_| holds) {
+            *kept = Some(fresh);
+        }
+        holds
     }
 }
 
@@ -105,6 +163,8 @@ mod tests {
         let check = |member: &CostSigner, role, message: &[u8]| {
             verifier.verify(&member.member(), role, message, &signature)
         };
+        // Asked twice: what is remembered to hold must hold for nothing else.
+        assert!(check(&one, Role::Notarize, b"block"));
         assert!(check(&one, Role::Notarize, b"block"));
         assert!(!check(&two, Role::Notarize, b"block"));
         assert!(!check(&one, Role::Notarize, b"blocks"));
@@ -117,10 +177,26 @@ mod tests {
         let signer = CostSigner::new(&[3; 32]);
         let verifier = CostVerifier::new([[3; 32]].into_iter());
         let signature = signer.sign(Role::Root, b"root");
+        assert!(verifier.verify(&signer.member(), Role::Root, b"root", &signature));
         for bit in 0..512 {
             let mut flipped = signature;
             flipped.0[bit / 8] ^= 1 << (bit % 8);
             assert!(!verifier.verify(&signer.member(), Role::Root, b"root", &flipped));
+        }
+    }
+
+    #[test]
+    fn statements_too_long_to_be_remembered_are_checked_like_others() {
+        let signer = CostSigner::new(&[3; 32]);
+        let verifier = CostVerifier::new([[3; 32]].into_iter());
+        for length in [0, LONGEST, LONGEST + 1, 1000] {
+            let message = vec![7; length];
+            let signature = signer.sign(Role::Root, &message);
+            for _ in 0..2 {
+                assert!(verifier.verify(&signer.member(), Role::Root, &message, &signature));
+            }
+            let longer = vec![7; length + 1];
+            assert!(!verifier.verify(&signer.member(), Role::Root, &longer, &signature));
         }
     }
 
