@@ -98,8 +98,29 @@ pub struct Agenda {
 /// Children of a node of the heap: half the depth of two, and all in neighbouring cache lines.
 const CHILDREN: usize = 4;
 
-/// When, in which order among those of that moment, and its place in [`Agenda::planned`].
-type Entry = (Timestamp, u64, u32);
+/// When, in which order among those of that moment, and its place in [`Agenda::planned`], from the
+/// highest bit to the lowest: one number, so that one comparison orders two of them.
+type Entry = u128;
+
+/// Bits of the order among all, and of a place.
+const SEQUENCE_BITS: u32 = 38;
+const PLACE_BITS: u32 = 26;
+
+fn entry(at: Timestamp, sequence: u64, place: usize) -> Entry {
+    assert!(
+        sequence >> SEQUENCE_BITS == 0 && place >> PLACE_BITS == 0,
+        "events of days, and no more at a time than memory holds"
+    );
+    u128::from(at.0) << 64 | u128::from(sequence) << PLACE_BITS | place as u128
+}
+
+fn time_of(entry: Entry) -> Timestamp {
+    Timestamp((entry >> 64) as u64)
+}
+
+fn place_of(entry: Entry) -> usize {
+    entry as usize & ((1 << PLACE_BITS) - 1)
+}
 
 impl Agenda {
     /// Plans an event.
@@ -108,20 +129,20 @@ impl Agenda {
         let place = match self.free.pop() {
             Some(place) => {
                 self.planned[place as usize] = Some(happening);
-                place
+                place as usize
             }
             None => {
                 self.planned.push(Some(happening));
-                u32::try_from(self.planned.len() - 1).expect("memory ends before four billion")
+                self.planned.len() - 1
             }
         };
-        self.heap.push((at, self.sequence, place));
+        self.heap.push(entry(at, self.sequence, place));
         self.rise(self.heap.len() - 1);
     }
 
     /// When the next event is.
     pub fn next(&self) -> Option<Timestamp> {
-        self.heap.first().map(|entry| entry.0)
+        self.heap.first().map(|entry| time_of(*entry))
     }
 
     /// The next event.
@@ -129,12 +150,13 @@ impl Agenda {
         if self.heap.is_empty() {
             return None;
         }
-        let (at, _, place) = self.heap.swap_remove(0);
+        let first = self.heap.swap_remove(0);
         self.sink();
-        self.free.push(place);
-        let happening = self.planned[place as usize].take();
+        let place = place_of(first);
+        self.free.push(place as u32);
+        let happening = self.planned[place].take();
         Some((
-            at,
+            time_of(first),
             happening.expect("every entry of the heap has its event"),
         ))
     }
