@@ -117,15 +117,30 @@ fn number_at(record: &[u8], at: usize) -> u64 {
     u64::from_be_bytes(record[at..at + 8].try_into().expect("eight bytes"))
 }
 
+/// The leaf hash that a record names: that of the record before it. None where it is too short.
+pub fn previous_of(record: &[u8]) -> Option<Digest> {
+    let bytes = record.get(PREVIOUS_AT..PREVIOUS_AT + 32)?;
+    Some(Digest(bytes.try_into().expect("32 bytes")))
+}
+
 impl Chain {
     /// Follows the log by its next record, as it was found on disk.
     ///
     /// # Errors
     /// Where the record is not the one that continues this log; the chain is unchanged then.
-    pub fn follow(
+    pub fn follow(&mut self, ids: (&RunId, &MemberId), record: &[u8]) -> Result<(), ChainError> {
+        self.follow_as(ids, record, || leaf_hash(record))
+    }
+
+    /// The same, where the record's leaf hash is known: the record behind it names it.
+    ///
+    /// # Errors
+    /// As [`Self::follow`].
+    pub fn follow_as(
         &mut self,
         (run_id, member): (&RunId, &MemberId),
         record: &[u8],
+        leaf: impl FnOnce() -> Digest,
     ) -> Result<(), ChainError> {
         let sized = (PREFIX_BYTES..=MAX_RECORD_BYTES).contains(&record.len());
         if !sized || &record[..16] != MAGIC {
@@ -143,7 +158,7 @@ impl Chain {
         if record[PREVIOUS_AT..PREVIOUS_AT + 32] != self.last.0 {
             return Err(ChainError::Broken { index: found });
         }
-        self.moved_on(Round(number_at(record, ROUND_AT)), record);
+        self.moved_on(Round(number_at(record, ROUND_AT)), leaf());
         self.unix_ms = number_at(record, TIME_AT);
         Ok(())
     }
@@ -153,10 +168,10 @@ impl Chain {
         self.tree.root()
     }
 
-    fn moved_on(&mut self, round: Round, record: &[u8]) {
+    fn moved_on(&mut self, round: Round, leaf: Digest) {
         self.first_round.get_or_insert(round);
         self.next += 1;
-        self.last = leaf_hash(record);
+        self.last = leaf;
         self.tree.push(self.last);
     }
 
@@ -187,7 +202,7 @@ impl Chain {
             bytes.len() <= MAX_RECORD_BYTES,
             "bodies are bounded below the limit"
         );
-        self.moved_on(round, &bytes);
+        self.moved_on(round, leaf_hash(&bytes));
         bytes
     }
 }

@@ -3,9 +3,9 @@
 use crate::seen::Payload;
 use archipel_protocol::{
     codec::Residual,
-    ids::{BlobHash, Root, Round},
+    ids::{BlobHash, MemberId, Root, Round, RunId},
     member::{Durable, TrainTask, Trained, retained},
-    record::Log,
+    record::{Chain, Log, previous_of},
     state::Tensors,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -15,37 +15,70 @@ const KEPT_ROUNDS: u64 = 4;
 /// Entries of the write-ahead log above which it is compacted.
 const COMPACT_ABOVE: usize = 256;
 
-/// Records behind each other, without an allocation for each.
+/// Bytes of records above which a tape keeps but the newest, and where the others led.
+const TAPE_BYTES: usize = 128 << 10;
+
+/// A log on disk: its newest records, and where those before them led. Nobody reads older ones.
 #[derive(Clone, Debug, Default)]
 pub struct Tape {
+    followed: Chain,
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Tape {
-    /// Appends a record.
-    pub fn push(&mut self, record: &[u8]) {
+    /// Appends a record of this run and member.
+    pub fn push(&mut self, ids: (&RunId, &MemberId), record: &[u8]) {
         self.bytes.extend_from_slice(record);
         self.ends.push(self.bytes.len());
+        if self.bytes.len() > TAPE_BYTES {
+            self.shorten(ids);
+        }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.followed.next as usize + self.ends.len()
     }
 
     /// True where there is none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.len() == 0
     }
 
-    /// All of them, oldest first.
+    /// Where the log stands.
+    pub fn chain(&self, ids: (&RunId, &MemberId)) -> Chain {
+        let mut chain = self.followed.clone();
+        for record in self.iter() {
+            chain.follow(ids, record).expect(WHOLE);
+        }
+        chain
+    }
+
+    /// Those that are kept, oldest first: all of a short log.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let ranges = starts.zip(self.ends.iter().copied());
         ranges.map(|(start, end)| &self.bytes[start..end])
     }
+
+    /// Forgets all but the last record.
+    fn shorten(&mut self, ids: (&RunId, &MemberId)) {
+        let mut chain = std::mem::take(&mut self.followed);
+        for (record, next) in self.iter().zip(self.iter().skip(1)) {
+            let leaf = previous_of(next).expect(WHOLE);
+            chain.follow_as(ids, record, || leaf).expect(WHOLE);
+        }
+        self.followed = chain;
+        if let Some(before) = self.ends.len().checked_sub(2) {
+            self.bytes.drain(..self.ends[before]);
+            self.ends = vec![self.bytes.len()];
+        }
+    }
 }
+
+/// Why a tape can be followed.
+const WHOLE: &str = "the simulated disk keeps whole records";
 
 /// A state on disk.
 #[derive(Clone, Debug)]
@@ -96,11 +129,11 @@ impl Disk {
     }
 
     /// Appends a record.
-    pub fn record(&mut self, log: Log, bytes: &[u8]) {
+    pub fn record(&mut self, ids: (&RunId, &MemberId), log: Log, bytes: &[u8]) {
         self.written += bytes.len() as u64;
         match log {
-            Log::Main => self.main.push(bytes),
-            Log::Side => self.side.push(bytes),
+            Log::Main => self.main.push(ids, bytes),
+            Log::Side => self.side.push(ids, bytes),
         }
     }
 
@@ -149,4 +182,27 @@ impl Disk {
 pub fn state_bytes(tensors: &Tensors) -> u64 {
     let values = tensors.parameters.len() + tensors.momentum.len() + tensors.aggregate.len();
     4 * values as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use archipel_protocol::record::Body;
+
+    #[test]
+    fn a_tape_leads_where_its_records_do_however_many_are_kept() {
+        let (run_id, member) = (RunId([1; 32]), MemberId([2; 32]));
+        let ids = (&run_id, &member);
+        let (mut written, mut tape, mut all) = (Chain::default(), Tape::default(), 0);
+        for round in 0..4000 {
+            let root = Root([round as u8; 32]);
+            let record = written.append(ids, Round(round), 1000 * round, &Body::End { root });
+            all += record.len();
+            tape.push(ids, &record);
+            assert_eq!(tape.len() as u64, written.next);
+            assert!(tape.bytes.len() <= TAPE_BYTES);
+        }
+        assert_eq!(tape.chain(ids), written);
+        assert!(all > 4 * TAPE_BYTES, "{all}");
+    }
 }

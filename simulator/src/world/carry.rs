@@ -49,7 +49,9 @@ impl World {
 
     fn record(&mut self, site: u32, log: Log, bytes: &[u8]) {
         self.see(site, &Seen::Recorded { log, bytes });
-        self.sites[site as usize].disk.record(log, bytes);
+        let here = &mut self.sites[site as usize];
+        let run_id = &self.federations[here.federation as usize].run_id;
+        here.disk.record((run_id, &here.id), log, bytes);
     }
 
     fn parcel(&self, site: u32, message: Arc<Message>) -> Arc<Parcel> {
