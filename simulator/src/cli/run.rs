@@ -18,6 +18,7 @@ use serde_json::json;
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
 };
 
 /// Lines of a trace that was asked for.
@@ -47,8 +48,9 @@ pub(super) struct Manner {
     /// The last line of standard output is a JSON object.
     #[arg(long)]
     pub json: bool,
-    /// Threads that a language model trains on; the result is the same with any number.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Threads that a language model trains on, and that the runs of a band or a sweep are played
+    /// on; the result is the same with any number. As many as there are cores unless given.
+    #[arg(long, default_value_t = cores(), value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
     /// Kept in the record of the run: invariants see every event with or without it.
     #[arg(long)]
@@ -56,6 +58,12 @@ pub(super) struct Manner {
     /// No progress bar, and no summary.
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// Cores that this process may use, 256 at most.
+fn cores() -> u16 {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(cores).unwrap_or(u16::MAX).clamp(1, 256)
 }
 
 impl Manner {
@@ -83,11 +91,17 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     let bar = bar(&scenario, &args.manner);
     let mut played = play(&bar, &scenario, &schedule, &args.manner)?;
     let failed = !played.findings.violations.is_empty();
-    let mut player = |what: &str, scenario: &Scenario, schedule: &Schedule| {
-        bar.doing(&format!("{}, {what}", scenario.name));
-        play(&bar, scenario, schedule, &args.manner)
+    // They go side by side: each has one thread.
+    let alone = Manner {
+        threads: 1,
+        ..args.manner.clone()
     };
-    session::compared(&scenario, &mut played, &mut player)?;
+    let player = |what: &str, scenario: &Scenario, schedule: &Schedule| {
+        bar.doing(&format!("{}, {what}", scenario.name));
+        play(&bar, scenario, schedule, &alone)
+    };
+    let threads = usize::from(args.manner.threads);
+    session::compared(&scenario, &mut played, threads, &player)?;
     finish(&bar, &mut played);
     drop(bar);
     let most = match (args.trace, failed) {

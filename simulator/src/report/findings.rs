@@ -195,7 +195,7 @@ pub struct UtilisationPoint {
     /// The same from the formula compute / (compute + exchange).
     #[serde(deserialize_with = "number_or_none")]
     pub analytic: f64,
-    /// Why they differ, in words, where they do by more than 5 %.
+    /// Why they differ, in words, where they do by more than 2 %.
     pub why: String,
 }
 

@@ -1,38 +1,90 @@
 //! Runs that only together say something: loss bands and sweeps.
+//!
+//! They are independent of each other, so they are played side by side on as many threads as
+//! wanted; what comes of them is looked at in their own order, so that threads change nothing.
 
 use super::{Played, Verdict};
 use crate::{
     invariants::band,
-    report::{Findings, UtilisationPoint, Violation},
+    report::{Activity, Findings, UtilisationPoint, Violation},
     scenario::{Expect, Scenario},
     schedule::{Schedule, expand},
     world::BuildError,
 };
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 /// Difference of measured and analytic utilisation that needs no reason.
-const ALIKE: f64 = 0.05;
+const ALIKE: f64 = 0.02;
 
 /// Plays one more run as the caller wants runs played; the text says what it is for.
-pub type Player<'a> = &'a mut dyn FnMut(&str, &Scenario, &Schedule) -> Result<Played, BuildError>;
+pub type Player<'a> = &'a (dyn Fn(&str, &Scenario, &Schedule) -> Result<Played, BuildError> + Sync);
 
-/// Runs what a scenario wants to be compared with, and adds what came of it to its findings: the
-/// points of its sweep, the curves of the runs without faults, and the verdict over the band.
+/// A run that others are held against.
+struct Run {
+    /// What it is for.
+    text: String,
+    scenario: Scenario,
+    schedule: Schedule,
+}
+
+/// Runs what a scenario wants to be compared with on `threads` threads, and adds what came of it
+/// to its findings: the points of its sweep, the curves of the runs without faults, and the
+/// verdict over the band.
 ///
 /// # Errors
 /// Where a world cannot be put together.
 pub fn compared(
     scenario: &Scenario,
     played: &mut Played,
+    threads: usize,
     player: Player<'_>,
 ) -> Result<(), BuildError> {
     let open = played.findings.violations.is_empty() && !played.verdict.is_stopped();
     if scenario.check.loss_band.is_some() && open {
-        loss_band(scenario, played, player)?;
+        loss_band(scenario, played, threads, player)?;
     }
     if scenario.sweep.is_some() && !played.verdict.is_stopped() {
-        sweep(scenario, played, player)?;
+        sweep(scenario, played, threads, player)?;
     }
     Ok(())
+}
+
+/// Plays runs, in their order as far as the first that does not pass.
+fn side_by_side(
+    runs: &[Run],
+    threads: usize,
+    player: Player<'_>,
+) -> Result<Vec<Played>, BuildError> {
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let done: Vec<Mutex<Option<Result<Played, BuildError>>>> =
+        runs.iter().map(|_| Mutex::default()).collect();
+    let work = || {
+        while !stop.load(Ordering::Relaxed) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(run) = runs.get(index) else { return };
+            let played = player(&run.text, &run.scenario, &run.schedule);
+            let passed = matches!(&played, Ok(played) if played.verdict == Verdict::Pass);
+            stop.fetch_or(!passed, Ordering::Relaxed);
+            *done[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(played);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, runs.len().max(1)) {
+            scope.spawn(work);
+        }
+    });
+    // Whatever was begun was ended, and in order: only runs behind one that failed are missing.
+    let done = done.into_iter().map_while(|played| {
+        let played = played.into_inner();
+        played.unwrap_or_else(PoisonError::into_inner)
+    });
+    done.collect()
 }
 
 /// The same scenario without faults.
@@ -49,37 +101,51 @@ fn without_faults(scenario: &Scenario, seed: u64) -> Scenario {
     calm
 }
 
+/// The runs of a band besides the scenario's own: for each seed without faults, then for each
+/// further one with them.
+fn band_runs(scenario: &Scenario, seeds: u64) -> Vec<Run> {
+    let seed = |more: u64| scenario.seed.wrapping_add(more);
+    let calm = (0..seeds).map(|more| Run {
+        text: format!("without faults, seed {}", seed(more)),
+        scenario: without_faults(scenario, seed(more)),
+        schedule: Schedule::default(),
+    });
+    let faulty = (1..seeds).map(|more| {
+        let mut other = scenario.clone();
+        other.seed = seed(more);
+        other.check.expect = Expect::Pass;
+        Run {
+            text: format!("seed {}", other.seed),
+            schedule: expand(&other, other.seed),
+            scenario: other,
+        }
+    });
+    calm.chain(faulty).collect()
+}
+
 /// C1 over the seeds that the scenario asks for, its own the first of them.
 fn loss_band(
     scenario: &Scenario,
     played: &mut Played,
+    threads: usize,
     player: Player<'_>,
 ) -> Result<(), BuildError> {
     let Some(wanted) = scenario.check.loss_band else {
         return Ok(());
     };
+    let runs = band_runs(scenario, u64::from(wanted.seeds));
     let mut faulty = vec![played.findings.losses.clone()];
-    for more in 0..u64::from(wanted.seeds) {
-        let seed = scenario.seed.wrapping_add(more);
-        let calm = without_faults(scenario, seed);
-        let text = format!("without faults, seed {seed}");
-        let run = player(&text, &calm, &Schedule::default())?;
-        if !accepted(played, &text, &run) {
+    for (index, run) in side_by_side(&runs, threads, player)?
+        .into_iter()
+        .enumerate()
+    {
+        if !accepted(played, &runs[index].text, &run) {
             return Ok(());
         }
-        played.findings.baseline.push(run.findings.losses);
-        if more == 0 {
-            continue;
+        match (index as u64) < u64::from(wanted.seeds) {
+            true => played.findings.baseline.push(run.findings.losses),
+            false => faulty.push(run.findings.losses),
         }
-        let mut other = scenario.clone();
-        other.seed = seed;
-        other.check.expect = Expect::Pass;
-        let text = format!("seed {seed}");
-        let run = player(&text, &other, &expand(&other, seed))?;
-        if !accepted(played, &text, &run) {
-            return Ok(());
-        }
-        faulty.push(run.findings.losses);
     }
     let judged = band(&faulty, &played.findings.baseline, wanted.max_relative);
     if let Err(outside) = judged {
@@ -116,20 +182,34 @@ fn accepted(played: &mut Played, which: &str, run: &Played) -> bool {
     false
 }
 
-fn sweep(scenario: &Scenario, played: &mut Played, player: Player<'_>) -> Result<(), BuildError> {
+fn sweep(
+    scenario: &Scenario,
+    played: &mut Played,
+    threads: usize,
+    player: Player<'_>,
+) -> Result<(), BuildError> {
     let own = point(scenario, &played.findings);
     played.findings.utilisation.push(own);
-    for variant in scenario.variants() {
-        let (codec, rate) = (variant.plan.exchange.codec, variant.members[0].up);
-        let text = format!("{codec:?} at {rate} B/s");
-        let run = player(&text, &variant, &expand(&variant, variant.seed))?;
+    let variants = scenario.variants().into_iter();
+    let runs: Vec<Run> = variants
+        .map(|variant| {
+            let (codec, rate) = (variant.plan.exchange.codec, variant.members[0].up);
+            Run {
+                text: format!("{codec:?} at {rate} B/s"),
+                schedule: expand(&variant, variant.seed),
+                scenario: variant,
+            }
+        })
+        .collect();
+    let done = side_by_side(&runs, threads, player)?;
+    for (Run { text, scenario, .. }, run) in runs.iter().zip(done) {
         if run.findings.rounds_done > 0 {
-            let point = point(&variant, &run.findings);
+            let point = point(scenario, &run.findings);
             let points = &mut played.findings.utilisation;
             points.retain(|p| (&p.codec, p.bandwidth) != (&point.codec, point.bandwidth));
             points.push(point);
         }
-        if !accepted(played, &text, &run) {
+        if !accepted(played, text, &run) {
             return Ok(());
         }
     }
@@ -191,13 +271,8 @@ impl Formula {
             return String::new();
         }
         let mut reasons = Vec::new();
-        let round_us = mean(
-            findings
-                .rounds
-                .iter()
-                .map(|r| (r.ended_us - r.begun_us) as f64),
-        );
-        let cut = mean(findings.rounds.iter().map(|r| f64::from(r.included)));
+        let rounds = || findings.rounds.iter();
+        let cut = mean(rounds().map(|r| f64::from(r.included)));
         let (cut, all) = (cut.unwrap_or(0.0), scenario.members.len() as f64);
         if difference > 0.0 && cut < all - 0.5 {
             reasons.push(format!(
@@ -206,16 +281,32 @@ impl Formula {
         }
         if difference > 0.0 {
             reasons.push("members train on while payloads of the round before travel".to_owned());
-        } else if let Some(round_us) = round_us {
-            let rest_us = round_us - self.compute_us - self.exchange_us;
-            let share = 100.0 * rest_us / round_us;
-            reasons.push(format!(
-                "{share:.0} % of a round is neither: waiting for the slowest, encoding, folding, \
-                 votes, slow start"
-            ));
+        } else if let Some(round_us) = mean(rounds().map(|r| (r.ended_us - r.begun_us) as f64)) {
+            let slowest_us = slowest(findings).unwrap_or(0.0);
+            let rest_us = round_us - self.compute_us - self.exchange_us - slowest_us;
+            let share = |us: f64| (100.0 * us / round_us).max(0.0);
+            let mut both = [
+                (share(slowest_us), "waiting for whoever computes longest"),
+                (share(rest_us), "encoding, folding, votes, what goes twice"),
+            ];
+            both.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let named = both.into_iter().filter(|(share, _)| *share >= 0.5);
+            reasons.extend(named.map(|(share, what)| format!("{share:.0} % of a round is {what}")));
         }
         reasons.join("; ")
     }
+}
+
+/// How much longer the slowest member computes than the mean of all, in a mean round.
+fn slowest(findings: &Findings) -> Option<f64> {
+    mean(findings.rounds.iter().filter_map(|round| {
+        let spans = findings.members.iter().flat_map(|member| &member.spans);
+        let within = |at: u64| (round.begun_us..round.ended_us).contains(&at);
+        let computed = spans.filter(|s| s.activity == Activity::Compute && within(s.from_us));
+        let lasted: Vec<f64> = computed.map(|s| (s.to_us - s.from_us) as f64).collect();
+        let longest = lasted.iter().copied().reduce(f64::max)?;
+        Some(longest - mean(lasted.into_iter())?)
+    }))
 }
 
 /// Bytes of payloads that a member sends a round.
