@@ -40,6 +40,23 @@ fn fault(kind: &str, more: &str) -> String {
 }
 
 #[test]
+fn a_training_problem_that_is_none() {
+    for (line, said) in [
+        ("condition = 0.5", "1"),
+        ("learning_rate = 0.0", "0.000000001"),
+        ("learning_rate = 1.5", "1"),
+        ("learning_rate = \"fast\"", "a number without a unit"),
+    ] {
+        let on = line.split(' ').next().expect("a key");
+        four(line, &format!("[learning]\n{line}\n"), on, &[on, said]);
+    }
+    for line in ["evaluate_bytes = 15", "evaluate_bytes = 65537"] {
+        let train = format!("{HEAD}mode = \"train\"\n{STOP}{GROUP}[learning]\n{line}\n");
+        check(line, &train, "evaluate_bytes", &["16", "65536"]);
+    }
+}
+
+#[test]
 fn a_misspelt_key() {
     for (more, on, meant) in [
         ("[network]\nlatncy = \"1ms\"\n", "latncy", "\"latency\""),
@@ -137,13 +154,20 @@ fn a_fault_the_mode_cannot_apply() {
         "data",
         &["mode = \"train\""],
     );
-    let train = format!("{HEAD}mode = \"train\"\n{STOP}{GROUP}[learning]\nnoise = 0.1\n");
-    check(
-        "noise of a model",
-        &train,
-        "noise",
-        &["mode = \"protocol\""],
+    four(
+        "bytes of a quadratic",
+        "[learning]\nevaluate_bytes = 64\n",
+        "evaluate_bytes",
+        &["mode = \"train\""],
     );
+    for (key, value) in [
+        ("noise", "0.1"),
+        ("condition", "2.0"),
+        ("learning_rate", "0.1"),
+    ] {
+        let train = format!("{HEAD}mode = \"train\"\n{STOP}{GROUP}[learning]\n{key} = {value}\n");
+        check(key, &train, key, &["mode = \"protocol\""]);
+    }
 }
 
 #[test]

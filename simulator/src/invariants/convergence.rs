@@ -29,6 +29,17 @@ pub(super) struct Convergence {
     told: bool,
 }
 
+/// How the last losses of runs with faults compare with those of runs without.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Band {
+    /// Mean of the last losses with faults.
+    pub found: f64,
+    /// Mean without.
+    pub expected: f64,
+    /// By how much the first may lie above the second.
+    pub allowed: f64,
+}
+
 /// Why losses do not lie in the band.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BandError {
@@ -51,15 +62,8 @@ pub enum BandError {
         found: f64,
     },
     /// The means lie too far apart.
-    #[error("mean loss {found} with faults, {expected} without: more than {allowed} apart")]
-    Outside {
-        /// Mean of the last losses with faults.
-        found: f64,
-        /// Mean without.
-        expected: f64,
-        /// Largest difference.
-        allowed: f64,
-    },
+    #[error("mean loss {} with faults, {} without: more than {} apart", .0.found, .0.expected, .0.allowed)]
+    Outside(Band),
 }
 
 /// C1: the mean of the last losses of runs with faults is not above that of runs without by more
@@ -74,7 +78,7 @@ pub fn band(
     faulty: &[Vec<LossPoint>],
     baseline: &[Vec<LossPoint>],
     max_relative: f64,
-) -> Result<(), BandError> {
+) -> Result<Band, BandError> {
     let found = last_losses(faulty, "runs with faults")?;
     let expected = last_losses(baseline, "runs without faults")?;
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
@@ -82,14 +86,15 @@ pub fn band(
     let greatest = expected.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let (found, expected) = (mean(&found), mean(&expected));
     let allowed = max_relative * expected.abs().max(NOTHING) + (greatest - least) / 2.0;
-    if found - expected > allowed {
-        return Err(BandError::Outside {
-            found,
-            expected,
-            allowed,
-        });
+    let band = Band {
+        found,
+        expected,
+        allowed,
+    };
+    match found - expected > allowed {
+        true => Err(BandError::Outside(band)),
+        false => Ok(band),
     }
-    Ok(())
 }
 
 fn last_losses(runs: &[Vec<LossPoint>], which: &'static str) -> Result<Vec<f64>, BandError> {

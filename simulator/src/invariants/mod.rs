@@ -40,7 +40,7 @@ mod slots;
 mod trust;
 mod words;
 
-pub use convergence::{BandError, band};
+pub use convergence::{Band, BandError, band};
 pub use name::Name;
 
 use crate::{

@@ -20,11 +20,12 @@ impl Problem {
                 parameters: spec.parameters,
                 heterogeneity: spec.heterogeneity,
                 noise: spec.noise,
-                ..QuadraticSettings::default()
+                condition: spec.condition,
+                learning_rate: spec.learning_rate,
             }),
             Mode::Train => Self::Language(LanguageSettings {
                 data: spec.data.clone(),
-                ..LanguageSettings::default()
+                evaluate_bytes: spec.evaluate_bytes,
             }),
         }
     }

@@ -44,6 +44,9 @@ pub struct Findings {
     pub losses: Vec<LossPoint>,
     /// The same run without faults, one curve a seed: the band.
     pub baseline: Vec<Vec<LossPoint>>,
+    /// How the last losses compare with those of the band, in words; empty without one.
+    #[serde(default)]
+    pub band: String,
     /// One row a fault window that came about.
     pub faults: Vec<FaultFindings>,
     /// Points of the utilisation plot: this run and those of a sweep.

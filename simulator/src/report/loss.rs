@@ -138,7 +138,9 @@ fn notes(findings: &Findings) -> Vec<String> {
         )
     });
     let thinned = thin::note(findings.losses.len(), "losses");
-    note.into_iter().chain(thinned).collect()
+    let band = Some(findings.band.clone()).filter(|band| !band.is_empty());
+    let band = band.map(|band| format!("Last losses: {band}."));
+    band.into_iter().chain(note).chain(thinned).collect()
 }
 
 /// Draws one curve of losses.

@@ -33,6 +33,9 @@ pub fn render(findings: &Findings) -> String {
     lines.push(row("rounds", &rounds_text(findings)));
     lines.extend(slowest(findings));
     lines.push(row("loss", &loss_text(findings)));
+    if !findings.band.is_empty() {
+        lines.push(row("band", &findings.band));
+    }
     lines.push(row("bytes", &bytes_text(findings)));
     lines.push(row("computing", &computing_text(findings)));
     lines.push(row("time", &time_text(findings)));

@@ -154,6 +154,7 @@ pub enum BandwidthModel {
 
 /// The training problem.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LearningSpec {
     /// Parameters of the quadratic.
     pub parameters: u32,
@@ -161,10 +162,31 @@ pub struct LearningSpec {
     pub heterogeneity: f64,
     /// Noise on a pseudo-gradient (σ).
     pub noise: f64,
+    /// Largest curvature of the quadratic over the smallest.
+    pub condition: f64,
+    /// Learning rate of the quadratic's inner steps.
+    pub learning_rate: f64,
     /// Folder of texts for `train`, one source a file or subfolder; built-in text without it.
     pub data: Option<PathBuf>,
+    /// Held-out bytes of each source that one evaluation of a language model looks at.
+    pub evaluate_bytes: u32,
     /// Rounds between evaluations.
     pub evaluate_every: u64,
+}
+
+impl Default for LearningSpec {
+    fn default() -> Self {
+        Self {
+            parameters: 64,
+            heterogeneity: 1.0,
+            noise: 0.0,
+            condition: 1.0,
+            learning_rate: 0.05,
+            data: None,
+            evaluate_bytes: 4096,
+            evaluate_every: 1,
+        }
+    }
 }
 
 /// A fault as written in the scenario.

@@ -64,13 +64,7 @@ impl Scenario {
                 payload_bytes: None,
                 state_bytes: None,
             },
-            learning: LearningSpec {
-                parameters: 64,
-                heterogeneity: 1.0,
-                noise: 0.0,
-                data: None,
-                evaluate_every: 1,
-            },
+            learning: LearningSpec::default(),
             faults: Vec::new(),
             heal: None,
             check: CheckSpec {

@@ -12,11 +12,14 @@ pub(super) const STOP_KEYS: [&str; 3] = ["rounds", "sim_time", "wall_time"];
 /// Keys of `[crypto]`.
 pub(super) const CRYPTO_KEYS: [&str; 3] = ["mode", "verify", "sign"];
 /// Keys of `[learning]`.
-pub(super) const LEARNING_KEYS: [&str; 5] = [
+pub(super) const LEARNING_KEYS: [&str; 8] = [
     "parameters",
     "heterogeneity",
     "noise",
+    "condition",
+    "learning_rate",
     "data",
+    "evaluate_bytes",
     "evaluate_every",
 ];
 /// Keys of `[heal]`.
@@ -55,6 +58,8 @@ const CODECS: [(&str, &str); 3] = [("f32", "f32"), ("int8", "int8"), ("topk-2bit
 const MAX_ROUNDS: u64 = 1 << 40;
 /// The most parameters of the quadratic.
 const MAX_PARAMETERS: u64 = 1 << 22;
+/// The least learning rate of the quadratic.
+const LEAST_RATE: f64 = 1e-9;
 /// The most points of a sweep.
 const MAX_SWEEP: usize = 64;
 /// Largest values of the resource invariants, where the scenario says nothing.
@@ -122,23 +127,27 @@ const COST: Crypto = Crypto::Cost {
 
 /// Reads `[learning]`.
 pub(super) fn learning(root: &Table<'_>, mode: Mode) -> Read<LearningSpec> {
-    let mut learning = LearningSpec {
-        parameters: 64,
-        heterogeneity: 1.0,
-        noise: 0.0,
-        data: None,
-        evaluate_every: 1,
-    };
+    let mut learning = LearningSpec::default();
     let Some(table) = root.table("learning")? else {
         return Ok(learning);
     };
     table.only(&LEARNING_KEYS)?;
     let foreign: (&[&str], _, _) = match mode {
-        Mode::Protocol => (&["data"], "train", "a quadratic reads no text"),
+        Mode::Protocol => (
+            &["data", "evaluate_bytes"],
+            "train",
+            "a quadratic reads no text",
+        ),
         Mode::Train => (
-            &["parameters", "heterogeneity", "noise"],
+            &[
+                "parameters",
+                "heterogeneity",
+                "noise",
+                "condition",
+                "learning_rate",
+            ],
             "protocol",
-            "they describe the quadratic; a language model has plan.model and data",
+            "they describe the quadratic; a language model has plan.model, plan.inner and data",
         ),
     };
     let (keys, needed, why) = foreign;
@@ -161,6 +170,16 @@ pub(super) fn learning(root: &Table<'_>, mode: Mode) -> Read<LearningSpec> {
     }
     if let Some(field) = table.field("noise") {
         learning.noise = field.real(0.0, 1_000.0)?;
+    }
+    if let Some(field) = table.field("condition") {
+        learning.condition = field.real(1.0, 1e6)?;
+    }
+    if let Some(field) = table.field("learning_rate") {
+        learning.learning_rate = field.real(LEAST_RATE, 1.0)?;
+    }
+    if let Some(field) = table.field("evaluate_bytes") {
+        let found = field.whole(16, 65_536)?;
+        learning.evaluate_bytes = u32::try_from(found).expect("the range fits");
     }
     if let Some(field) = table.field("data") {
         learning.data = Some(PathBuf::from(field.text("a folder in quotes")?));

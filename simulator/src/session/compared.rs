@@ -5,8 +5,8 @@
 
 use super::{Played, Verdict};
 use crate::{
-    invariants::band,
-    report::{Activity, Findings, UtilisationPoint, Violation},
+    invariants::{Band, BandError, band},
+    report::{Activity, Findings, UtilisationPoint, Violation, units},
     scenario::{Expect, Scenario},
     schedule::{Schedule, expand},
     world::BuildError,
@@ -148,6 +148,10 @@ fn loss_band(
         }
     }
     let judged = band(&faulty, &played.findings.baseline, wanted.max_relative);
+    played.findings.band = match &judged {
+        Ok(band) | Err(BandError::Outside(band)) => in_words(band, wanted.seeds),
+        Err(_) => String::new(),
+    };
     if let Err(outside) = judged {
         let violation = Violation {
             invariant: "C1".to_owned(),
@@ -160,6 +164,13 @@ fn loss_band(
         played.judge(&scenario.check.expect);
     }
     Ok(())
+}
+
+/// Both means, and what may lie between them.
+fn in_words(band: &Band, seeds: u32) -> String {
+    let (found, expected) = (units::number(band.found), units::number(band.expected));
+    let allowed = units::number(band.allowed);
+    format!("{found} with faults, {expected} without, {seeds} seeds each; {allowed} more allowed")
 }
 
 /// Whether a run that is to be compared with passed; if not, its verdict becomes that of all.
