@@ -13,7 +13,7 @@
 
 use crate::{
     ids::{Digest, Epoch, MemberId, Round, RunId, View},
-    message::{Ballot, Certificate, Evidence, Seal, Vote, VoteKind},
+    message::{Ballot, Certificate, Evidence, Seal, Seals, Vote, VoteKind},
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -288,7 +288,7 @@ impl Simplex {
         if equal < self.quorum {
             return;
         }
-        let seals: Vec<Seal> = state
+        let seals: Seals = state
             .votes
             .iter()
             .filter(|((kind, _), vote)| *kind == ballot.kind && vote.ballot == ballot)

@@ -300,7 +300,7 @@ fn an_invalid_payload_is_refused_with_its_reason_and_the_run_goes_on() {
     let mut bytes = disk.payloads[&hash].1.bytes.clone();
     let last = bytes.len() - 1;
     bytes[last] ^= 0x55;
-    let damaged = Arc::new(Payload { hash, bytes });
+    let damaged = Arc::new(Payload::new(hash, bytes));
     disk.payloads.insert(hash, (Round(2), damaged));
     let id = world.sites[3].id;
     let three = |w: &World| (0..3).all(|site| round_of(w, site) >= 6);

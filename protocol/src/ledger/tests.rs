@@ -78,7 +78,7 @@ fn block(epoch: Epoch, cut: &[u8], changes: Vec<Change>) -> Block {
             epoch,
             round: Round(0),
             root: Root([1; 32]),
-            seals: Vec::new(),
+            seals: Default::default(),
         },
     }
 }

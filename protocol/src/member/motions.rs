@@ -232,7 +232,7 @@ impl Member {
             epoch: self.chain.current().epoch(),
             round: Default::default(),
             root: Default::default(),
-            seals: Vec::new(),
+            seals: Default::default(),
         };
         Block {
             epoch: self.chain.current().epoch(),

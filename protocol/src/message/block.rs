@@ -1,8 +1,8 @@
 //! What a round agrees on: the block, and the proposal that carries it in a view.
 
 use super::{
-    cut::Cut,
     evidence::Evidence,
+    shared::Cut,
     vote::{Certificate, StateCertificate},
 };
 use crate::{
@@ -98,7 +98,11 @@ impl Block {
 
     /// The identities of the cut's headers, in the order of the cut.
     pub(crate) fn cut_ids(&self, run_id: &RunId) -> Vec<Digest> {
-        self.cut.ids(run_id)
+        let all = || self.cut.iter().map(|h| h.header.id(run_id)).collect();
+        match self.cut.follows(|| (*run_id, all())) {
+            (of, ids) if of == run_id => ids.clone(),
+            _ => all(),
+        }
     }
 
     /// The identity of the cut: the sorted header identities.

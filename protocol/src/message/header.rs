@@ -1,5 +1,6 @@
 //! The signed header of an update, and the signed statement that updates are held.
 
+use super::shared::HeaderIds;
 use crate::{
     crypto::{Role, Signature, Signer, Verifier},
     encoding::Canonical,
@@ -127,7 +128,7 @@ pub struct Holds {
     /// Who holds.
     pub member: MemberId,
     /// Header identities, ascending, each once.
-    pub headers: Vec<Digest>,
+    pub headers: HeaderIds,
     /// Over all of the above and the run.
     pub signature: Signature,
 }
@@ -144,6 +145,7 @@ impl Holds {
         headers.sort();
         headers.dedup();
         let member = signer.member();
+        let headers = HeaderIds::from(headers);
         let message = Self::message(run_id, epoch, round, &headers);
         let signature = signer.sign(Role::Holds, &message.0);
         Self {
@@ -155,7 +157,16 @@ impl Holds {
         }
     }
 
-    fn message(run_id: &RunId, epoch: Epoch, round: Round, headers: &[Digest]) -> Digest {
+    /// What is signed, worked out once for all copies of the list.
+    fn message(run_id: &RunId, epoch: Epoch, round: Round, headers: &HeaderIds) -> Digest {
+        let id = (*run_id, epoch, round);
+        match headers.follows(|| (id, Self::work_out(id, headers))) {
+            (of, message) if *of == id => *message,
+            _ => Self::work_out(id, headers),
+        }
+    }
+
+    fn work_out((run_id, epoch, round): (RunId, Epoch, Round), headers: &[Digest]) -> Digest {
         let mut out = Canonical::sized("archipel/holds/v1", 48 + 32 * headers.len());
         out.raw(&run_id.0)
             .u32(epoch.0)

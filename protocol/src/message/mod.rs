@@ -4,18 +4,18 @@
 //! version or kind is refused, never guessed. See `SPEC.md`.
 
 mod block;
-mod cut;
 mod evidence;
 mod header;
+mod shared;
 mod vote;
 
 pub use block::{
     Block, FinalBlock, MAX_BLOCK_BYTES, MAX_CHANGES, MAX_EVIDENCE, MAX_JUSTIFICATION, Present,
     Proposal,
 };
-pub use cut::Cut;
 pub use evidence::{Evidence, EvidenceError};
 pub use header::{Header, Holds, MAX_HOLDS, MAX_NUMERICS_BYTES, SignedHeader, nonce_commitment};
+pub use shared::{Cut, HeaderIds, RootSeals, Seals, Shared};
 pub use vote::{
     Ballot, Certificate, CertificateError, RootSeal, RootVote, Seal, StateCertificate, Vote,
     VoteKind,

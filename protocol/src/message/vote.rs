@@ -1,5 +1,6 @@
 //! Votes and the certificates that a quorum of them makes.
 
+use super::shared::{RootSeals, Seals};
 use crate::{
     crypto::{Role, Signature, Signer, Verifier},
     encoding::Canonical,
@@ -106,7 +107,7 @@ pub struct Certificate {
     /// What is certified.
     pub ballot: Ballot,
     /// By whom, in ascending position.
-    pub seals: Vec<Seal>,
+    pub seals: Seals,
 }
 
 /// Why a certificate proves nothing.
@@ -267,7 +268,7 @@ pub struct StateCertificate {
     /// The root.
     pub root: Root,
     /// By whom, in ascending position.
-    pub seals: Vec<RootSeal>,
+    pub seals: RootSeals,
 }
 
 impl StateCertificate {

@@ -56,7 +56,7 @@ fn certificate() -> Certificate {
     };
     Certificate {
         ballot: ballot(VoteKind::Finalize, 0x40),
-        seals: vec![seal(0), seal(2)],
+        seals: vec![seal(0), seal(2)].into(),
     }
 }
 
@@ -70,7 +70,7 @@ fn state_certificate() -> StateCertificate {
         epoch: Epoch(1),
         round: ROUND.next(),
         root: Root([0x70; 32]),
-        seals: vec![seal(0, 0), seal(1, 3)],
+        seals: vec![seal(0, 0), seal(1, 3)].into(),
     }
 }
 

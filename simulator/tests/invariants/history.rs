@@ -255,7 +255,7 @@ impl History {
         let encoded = encode(Codec::F32, &self.layout, &values).expect("finite values");
         let bytes = encoded.payload;
         let hash = BlobHash(*blake3::hash(&bytes).as_bytes());
-        Payload { hash, bytes }
+        Payload::new(hash, bytes)
     }
 
     /// The header that goes with it.
@@ -322,7 +322,7 @@ impl History {
             epoch: Epoch(0),
             round: self.round,
             member: self.keys[holder as usize],
-            headers,
+            headers: headers.into(),
             signature: signature(&[b"holds", &[holder as u8]]),
         };
         self.send(holder, Message::Holds(holds), to);
@@ -341,7 +341,7 @@ impl History {
                 epoch: Epoch(0),
                 round: self.round,
                 root: self.root,
-                seals: Vec::new(),
+                seals: Default::default(),
             },
         }
     }
@@ -405,7 +405,7 @@ impl History {
         };
         let certificate = Certificate {
             ballot,
-            seals: Vec::new(),
+            seals: Default::default(),
         };
         let decided = FinalBlock {
             block: block.clone(),

@@ -95,9 +95,11 @@ fn s3_a_counted_update_is_from_another_base() {
 fn s3_a_payload_is_not_what_its_hash_says() {
     let mut history = History::new();
     history.announce(1);
-    let Payload { hash, mut bytes } = history.payload(1);
+    let Payload {
+        hash, mut bytes, ..
+    } = history.payload(1);
     bytes[3] ^= 1;
-    history.see(0, Seen::Held(&Payload { hash, bytes }));
+    history.see(0, Seen::Held(&Payload::new(hash, bytes)));
     fires(&history, "S3");
 }
 

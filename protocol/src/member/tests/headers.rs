@@ -163,7 +163,7 @@ fn an_invalid_payload_is_refused_and_never_held() {
             match output {
                 Output::Broadcast(message) => {
                     if let Message::Holds(holds) = &*message {
-                        held.extend(holds.headers.clone());
+                        held.extend(holds.headers.iter().copied());
                     }
                 }
                 Output::Fetch(task) => panic!("asked for again: {task:?}"),

@@ -29,7 +29,7 @@ pub(super) fn certificate(ballot: Ballot) -> Certificate {
 
 fn forged(ballot: Ballot) -> Certificate {
     let mut certificate = certificate(ballot);
-    for seal in &mut certificate.seals {
+    for seal in certificate.seals.iter_mut() {
         seal.signature = Signature([1; 64]);
     }
     certificate

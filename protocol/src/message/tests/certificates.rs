@@ -178,7 +178,7 @@ fn a_state_certificate_holds_for_its_own_state_only() {
 fn holds_have_one_form() {
     let ids = [Digest([1; 32]), Digest([2; 32])];
     let good = Holds::signed(&RUN, EPOCH, ROUND, vec![ids[1], ids[0], ids[1]], &signer(1));
-    assert_eq!(good.headers, ids, "sorted, each once");
+    assert_eq!(*good.headers, ids, "sorted, each once");
     assert!(good.verify(&RUN, &Ed25519Verifier));
     // Signed over exactly what they say, so that only the form is wrong.
     let signed_as_is = |headers: Vec<Digest>| {
@@ -190,7 +190,7 @@ fn holds_have_one_form() {
         });
         let signature = signer(1).sign(Role::Holds, &out.digest().0);
         Holds {
-            headers,
+            headers: headers.into(),
             signature,
             ..good.clone()
         }

@@ -47,7 +47,7 @@ fn finalization() -> Certificate {
     };
     Certificate {
         ballot: ballot(0x40),
-        seals: vec![seal(0), seal(2)],
+        seals: vec![seal(0), seal(2)].into(),
     }
 }
 
@@ -103,7 +103,7 @@ fn bodies(side: &Chain) -> [Body; 4] {
             epoch: Epoch(1),
             round: Round(FIRST + 1),
             root: Root([0x70; 32]),
-            seals: vec![seal],
+            seals: vec![seal].into(),
         },
         side_size: side.next,
         side_root: side.root(),

@@ -120,7 +120,7 @@ fn block(stream: &mut Stream, round: Round, members: &Membership) -> Block {
             epoch,
             round,
             root: Root::default(),
-            seals: Vec::new(),
+            seals: Default::default(),
         },
     }
 }
