@@ -10,7 +10,7 @@ use archipel_protocol::{
     record::Log,
     state::Tensors,
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A message on its way, shared by all its receivers.
 #[derive(Debug)]
@@ -30,10 +30,25 @@ pub struct Parcel {
 /// A payload, shared by all that hold it unharmed.
 #[derive(Debug)]
 pub struct Payload {
-    /// BLAKE3 of the bytes.
+    /// What it is asked for by: BLAKE3 of the bytes, unless somebody lies.
     pub hash: BlobHash,
     /// As encoded.
     pub bytes: Vec<u8>,
+    whole: OnceLock<bool>,
+}
+
+impl Payload {
+    /// Bytes under a hash, whether it is theirs or not.
+    pub fn new(hash: BlobHash, bytes: Vec<u8>) -> Self {
+        let whole = OnceLock::new();
+        Self { hash, bytes, whole }
+    }
+
+    /// True where the hash is that of the bytes: hashed once for all who hold them.
+    pub fn is_whole(&self) -> bool {
+        let hash = || blake3::hash(&self.bytes);
+        *self.whole.get_or_init(|| *hash().as_bytes() == self.hash.0)
+    }
 }
 
 /// What happened to a member.

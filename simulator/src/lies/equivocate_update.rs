@@ -52,7 +52,7 @@ impl Deviation for EquivocateUpdate {
         if let Some(bytes) = opposite(site, &payload) {
             let hash = BlobHash(*blake3::hash(&bytes).as_bytes());
             self.second = Some((task.round, hash, bytes.len() as u64));
-            site.store.push(Arc::new(Payload { hash, bytes }));
+            site.store.push(Arc::new(Payload::new(hash, bytes)));
         }
         payload
     }

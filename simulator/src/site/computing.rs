@@ -146,10 +146,8 @@ impl Site {
                 all.fold(encoded, |bytes, d| d.payload(seat, task, bytes))
             }),
         };
-        let payload = Arc::new(Payload {
-            hash: BlobHash(*blake3::hash(&bytes).as_bytes()),
-            bytes,
-        });
+        let hash = BlobHash(*blake3::hash(&bytes).as_bytes());
+        let payload = Arc::new(Payload::new(hash, bytes));
         let update = decoded.decode(world, &payload.bytes);
         let zero = || Residual::zero(world.layout.parameters());
         let residual = match (plan.feedback(), &update) {
@@ -190,7 +188,7 @@ impl Site {
         round: Round,
         payload: Arc<Payload>,
     ) -> Result<(), FetchFault> {
-        if *blake3::hash(&payload.bytes).as_bytes() != payload.hash.0 {
+        if !payload.is_whole() {
             return Err(FetchFault::Unavailable);
         }
         let limits = world.plan.limits();
