@@ -5,6 +5,10 @@
 //! Each tier runs in a process of its own, so that the peak of memory is its own. Where the machine
 //! is shared, the time on a processor says more than the time that passed: the aims are for one
 //! core that nobody else uses, so both are told.
+//!
+//! The packs have members that train unequally long, so that updates come one after the other and
+//! are acknowledged in many small batches. `--alike` has them all train equally long: updates come
+//! together, and each member acknowledges them in one message, as the scale table has it.
 
 use anyhow::{Context as _, ensure};
 use archipel_simulator::{
@@ -40,6 +44,9 @@ struct Arguments {
     /// One tier alone; all of them where none is named.
     #[arg(long)]
     tier: Option<Tier>,
+    /// Have all members train equally long, so that each says once what it holds.
+    #[arg(long)]
+    alike: bool,
     /// Print JSON objects, one a line, instead of a table.
     #[arg(long)]
     json: bool,
@@ -82,10 +89,10 @@ fn main() -> anyhow::Result<()> {
         println!("tier  aim s  wall s   cpu s  us/message  messages/round  peak MiB");
     }
     match arguments.tier {
-        Some(tier) => tell(&measured(tier)?, arguments.json),
+        Some(tier) => tell(&measured(tier, arguments.alike)?, arguments.json),
         None => {
             for tier in Tier::value_variants() {
-                tell(&elsewhere(*tier)?, arguments.json);
+                tell(&elsewhere(*tier, arguments.alike)?, arguments.json);
             }
         }
     }
@@ -93,24 +100,26 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Runs a tier in a process of its own.
-fn elsewhere(tier: Tier) -> anyhow::Result<Value> {
+fn elsewhere(tier: Tier, alike: bool) -> anyhow::Result<Value> {
     let value = tier.to_possible_value().context("every tier has a name")?;
-    let arguments = ["--tier", value.get_name(), "--json"];
+    let mut arguments = vec!["--tier", value.get_name(), "--json"];
+    arguments.extend(alike.then_some("--alike"));
     let output = Command::new(env::current_exe()?).args(arguments).output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "tier {tier:?} failed: {errors}");
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-fn measured(tier: Tier) -> anyhow::Result<Value> {
+fn measured(tier: Tier, alike: bool) -> anyhow::Result<Value> {
     let (watch, before_us) = (Stopwatch::start(), cpu_us()?);
     let load = match tier.pack() {
-        Some(name) => run_pack(name)?,
+        Some(name) => run_pack(name, alike)?,
         None => run_fuzzer()?,
     };
     let (wall_us, cpu_us) = (watch.elapsed_us(), cpu_us()? - before_us);
     Ok(json!({
         "tier": format!("{tier:?}"),
+        "alike": alike,
         "aim_s": tier.aim_s(),
         "wall_s": wall_us as f64 / 1e6,
         "cpu_s": cpu_us as f64 / 1e6,
@@ -123,9 +132,13 @@ fn measured(tier: Tier) -> anyhow::Result<Value> {
     }))
 }
 
-fn run_pack(name: &str) -> anyhow::Result<Load> {
+fn run_pack(name: &str, alike: bool) -> anyhow::Result<Load> {
     let pack = pack_named(name).with_context(|| format!("there is no pack {name}"))?;
-    let scenario = pack.scenario();
+    let mut scenario = pack.scenario();
+    if alike {
+        let members = scenario.members.iter_mut();
+        members.for_each(|member| member.compute.spread = 0.0);
+    }
     let schedule = expand(&scenario, scenario.seed);
     let played = play(&scenario, &schedule, Options::new(&mut |_| Go::On))?;
     let (found, verdict) = (played.findings, played.verdict);
