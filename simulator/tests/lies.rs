@@ -10,7 +10,7 @@ use archipel_protocol::{
 };
 use archipel_simulator::{
     lies,
-    scenario::{BEHAVIOURS, Scenario, pack_named},
+    scenario::{BEHAVIOURS, Crypto, Scenario, pack_named},
     schedule::{self, Effect, Schedule, When, Window},
     world::{Ending, World},
 };
@@ -117,8 +117,9 @@ fn byzantine(lie: &str, member: u32) -> Window {
     }
 }
 
-fn play(lie: &str, seed: u64, members: u32, lossy: bool) -> World {
+fn play(lie: &str, seed: u64, members: u32, (lossy, crypto): (bool, Option<Crypto>)) -> World {
     let mut scenario = Scenario::plain(seed, members, ROUNDS);
+    scenario.crypto = crypto.unwrap_or(scenario.crypto);
     scenario.plan.exchange.rule = AggregationRule::CenteredClip;
     if lossy {
         (scenario.network.loss, scenario.network.duplicate) = (0.02, 0.02);
@@ -264,11 +265,11 @@ fn one_root(world: &World, why: &str) {
     );
 }
 
-fn bear(members: u32, lossy: bool) {
+fn bear(members: u32, lossy: bool, crypto: Option<Crypto>) {
     for case in &CASES {
         for seed in 1..=2 {
             let why = format!("{} seed {seed} of {members}, lossy: {lossy}", case.lie);
-            let world = play(case.lie, seed, members, lossy);
+            let world = play(case.lie, seed, members, (lossy, crypto));
             one_root(&world, &why);
             noticed(case, &world, &why);
         }
@@ -277,22 +278,27 @@ fn bear(members: u32, lossy: bool) {
 
 #[test]
 fn four_members_bear_one_liar() {
-    bear(4, false);
+    bear(4, false, None);
 }
 
 #[test]
 fn four_members_bear_one_liar_on_bad_links() {
-    bear(4, true);
+    bear(4, true, None);
 }
 
 #[test]
 fn seven_members_bear_two_liars() {
-    bear(7, false);
+    bear(7, false, None);
 }
 
 #[test]
 fn seven_members_bear_two_liars_on_bad_links() {
-    bear(7, true);
+    bear(7, true, None);
+}
+
+#[test]
+fn every_lie_is_borne_with_real_signatures() {
+    bear(4, true, Some(Crypto::Real));
 }
 
 #[test]
