@@ -8,6 +8,7 @@ use crate::{
     ids::{MemberId, Timestamp},
     message::{Block, Evidence, MAX_BLOCK_BYTES, MAX_CHANGES, MAX_EVIDENCE},
 };
+use std::collections::BTreeMap;
 
 /// What is thought of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,15 +131,22 @@ impl Member {
     /// A member whose update the proposer must have known and left out without a reason.
     ///
     /// It must have known what a quorum held Δ before its proposal came and Δ before the deadline.
+    /// Where a quorum holds fewer updates than a cut may have, an empty one is no fault of the proposer:
+    /// else nobody could ever close a round in which too few train.
     fn left_out(&self, work: &Work, block: &Block, received: Timestamp) -> Option<MemberId> {
         let deadline = work.deadline(&self.settings).unwrap_or(received);
         let latest = received.min(deadline);
         let known = |at: Timestamp| at.after(self.settings.delta_us) <= latest;
-        let held = work
-            .collection
-            .entries()
-            .filter(|entry| entry.quorum_at.is_some_and(known));
-        let mut members = held.map(|entry| entry.header.header.member);
+        let entries = work.collection.entries();
+        let held = entries.filter_map(|entry| Some((entry.header.header.member, entry.quorum_at?)));
+        let held: BTreeMap<MemberId, Timestamp> = held.collect();
+        if block.cut.is_empty() && held.len() < self.settings.minimum_updates {
+            return None;
+        }
+        let mut members = held
+            .into_iter()
+            .filter(|(_, at)| known(*at))
+            .map(|(m, _)| m);
         members.find(|member| {
             let in_cut = block
                 .cut

@@ -6,6 +6,9 @@
 //! notarizes a block must not have known, Δ before the proposal came and Δ before its deadline,
 //! that a quorum held the update of an honest member which the block leaves out.
 //!
+//! An empty block is not judged where fewer updates than the plan's minimum are known to be held:
+//! no cut can have them.
+//!
 //! It errs on the side of silence. A hold counts for a member only if it was handed over while that
 //! member was in the round, from an honest holder, and after the update was announced there; what
 //! came earlier may have been dropped by a bounded queue. The deadline is taken to be the plan's
@@ -223,7 +226,11 @@ impl HeldInTime {
         let known = knower.makers.iter().enumerate();
         let left_out = known.filter(|(maker, _)| !excused.contains(*maker));
         let left_out = left_out.filter_map(|(maker, known)| Some((maker, known.quorum?)));
-        knower.voting = Some((block.round, left_out.collect()));
+        let left_out: Vec<(usize, Timestamp)> = left_out.collect();
+        let minimum = scene.house.given.plan.exchange.minimum_updates as usize;
+        if !block.cut.is_empty() || left_out.len() >= minimum {
+            knower.voting = Some((block.round, left_out));
+        }
     }
 
     fn on_vote(&mut self, scene: Scene<'_>, vote: &Vote, blame: &mut Blame) {

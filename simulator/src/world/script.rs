@@ -131,7 +131,7 @@ impl World {
             Effect::Down { member } | Effect::DiskFull { member } => self.crash(*member as usize),
             Effect::Pause { member } => {
                 let here = &mut self.sites[*member as usize];
-                if here.is_up() {
+                if here.is_up() && here.frozen.is_none() {
                     here.frozen = Some(Vec::new());
                 }
                 self.end_transfers_of(*member);
