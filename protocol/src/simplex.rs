@@ -2,14 +2,19 @@
 //!
 //! # Deviations from the paper
 //! - Each round is one instance that decides one block, not a chain: a view that follows a
-//!   notarized but unfinalized block repeats that block ([`Simplex::justifies`], rule J2), where
+//!   notarized but unfinalized block repeats that block ([`Support::Forced`], rule J2), where
 //!   the paper would extend it.
-//! - Proposals carry their justification, so a voter that missed lower views can judge them.
+//! - Proposals carry their justification, so a voter that missed lower views can judge them; what
+//!   it is too long to carry is asked for ([`justification`]).
 //! - Validity may depend on time (deadlines), so the caller judges blocks and may do so again
 //!   later; this machine only keeps the rules of voting.
 //!
 //! The machine neither signs nor sends. It says what to vote ([`Effect::Vote`]); the caller signs,
 //! makes the vote durable, sends it, and hands it back through [`Simplex::vote`].
+
+mod justification;
+
+pub use justification::Support;
 
 use crate::{
     ids::{Digest, Epoch, MemberId, Round, RunId, View},
@@ -155,46 +160,6 @@ impl Simplex {
             .range(..view)
             .rev()
             .find_map(|(_, state)| state.notarization.as_ref())
-    }
-
-    /// The certificates that allow a block to be proposed in `view`, or none where one is missing.
-    ///
-    /// J1: nullifications of every lower view. J2: the notarization of a lower view and
-    /// nullifications of all views between; the block is then the notarized one.
-    pub fn justification(&self, view: View) -> Option<Vec<Certificate>> {
-        let mut certificates = Vec::new();
-        for lower in (0..view.0).rev() {
-            let state = self.views.get(&View(lower))?;
-            if let Some(notarization) = &state.notarization {
-                certificates.push(notarization.clone());
-                return Some(certificates);
-            }
-            certificates.push(state.nullification.clone()?);
-        }
-        Some(certificates)
-    }
-
-    /// Judges the form of a justification; signatures are checked by the caller.
-    ///
-    /// The outer `None` says that the certificates do not justify the view; `Some(Some(digest))`
-    /// that only this block may be proposed, `Some(None)` that any valid one may.
-    pub fn justifies(&self, view: View, certificates: &[Certificate]) -> Option<Option<Digest>> {
-        let mut lower = view.0;
-        for (index, certificate) in certificates.iter().enumerate() {
-            let ballot = &certificate.ballot;
-            lower = lower.checked_sub(1)?;
-            if (ballot.epoch, ballot.round, ballot.view) != (self.epoch, self.round, View(lower)) {
-                return None;
-            }
-            match ballot.kind {
-                VoteKind::Nullify => {}
-                VoteKind::Notarize if index + 1 == certificates.len() => {
-                    return Some(Some(ballot.digest)); // J2
-                }
-                _ => return None,
-            }
-        }
-        (lower == 0).then_some(None) // J1
     }
 
     /// True where the certificate is known already, or would change nothing.

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     ids::{Digest, MemberId, View},
     message::{Ask, Ballot, Block, Certificate, FinalBlock, Message, Proposal, Vote, VoteKind},
-    simplex::{Counted, Effect, VIEW_WINDOW},
+    simplex::{Counted, Effect, Support, VIEW_WINDOW},
 };
 use std::sync::Arc;
 
@@ -188,41 +188,13 @@ impl Member {
         if !proposal.verify_as(&run_id, &known.digest, self.verifier.as_ref()) {
             return self.refuse(from, "proposal: the signature does not hold".to_owned());
         }
-        match self.justified(proposal, &known.digest) {
-            Ok(forced) => self.keep_proposal(proposal, known, forced),
+        match self.check_justification(proposal, &known.digest) {
+            Ok(()) => self.keep_proposal(proposal, known),
             Err(text) => self.refuse(proposal.member, format!("proposal: {text}")),
         }
     }
 
-    fn justified(
-        &mut self,
-        proposal: &Proposal,
-        digest: &Digest,
-    ) -> Result<Option<Digest>, String> {
-        let work = self
-            .work
-            .as_ref()
-            .expect("proposals are judged within a round");
-        let justification = &proposal.justification;
-        let forced = work.simplex.justifies(proposal.view, justification);
-        let forced = forced.ok_or("its certificates do not justify the view")?;
-        let run_id = &self.settings.run_id;
-        for certificate in justification {
-            // Another certificate of the same view proves nothing of this one's block.
-            if !work.simplex.proves(&certificate.ballot) {
-                let verifier = self.verifier.as_ref();
-                certificate
-                    .verify(run_id, &work.voters, work.quorum, verifier)
-                    .map_err(|error| format!("justification: {error}"))?;
-            }
-        }
-        if forced.is_some_and(|forced| forced != *digest) {
-            return Err("it does not repeat the notarized block".to_owned());
-        }
-        Ok(forced)
-    }
-
-    fn keep_proposal(&mut self, proposal: &Proposal, known: Arc<Known>, forced: Option<Digest>) {
+    fn keep_proposal(&mut self, proposal: &Proposal, known: Arc<Known>) {
         let (view, received) = (proposal.view, self.now);
         let justification = proposal.justification.clone();
         let Some(work) = &mut self.work else { return };
@@ -233,7 +205,7 @@ impl Member {
                 member: proposal.member,
                 known,
                 received,
-                forced,
+                asked: None,
                 formed: false,
                 judged: None,
                 settled: false,
@@ -251,15 +223,20 @@ impl Member {
         let Some(pending) = work.proposals.get(&view).filter(|pending| !pending.settled) else {
             return false;
         };
-        let circumstances = work.circumstances(&self.settings, self.now);
+        let support = work.simplex.support(view, &pending.known.digest);
+        let circumstances = work.circumstances(support, &self.settings, self.now);
         if work.simplex.decided().is_some() || pending.judged == Some(circumstances) {
             return false;
         }
         let (member, known) = (pending.member, pending.known.clone());
-        let verdict = match pending.forced {
-            Some(_) => Verdict::Valid,
-            None => self.judge(pending),
+        let verdict = match support {
+            Support::Forced => Verdict::Valid,
+            Support::Free => self.judge(pending),
+            Support::Missing(_) => Verdict::Later,
         };
+        if let Support::Missing(lower) = support {
+            self.ask_proposer_for_views(view, lower);
+        }
         self.fetch_cut(&known);
         let Some(work) = &mut self.work else {
             return false;
@@ -267,7 +244,7 @@ impl Member {
         match verdict {
             Verdict::Later => {
                 if let Some(pending) = work.proposals.get_mut(&view) {
-                    pending.formed = true;
+                    pending.formed |= support == Support::Free;
                     pending.judged = Some(circumstances);
                 }
                 return false;

@@ -364,6 +364,7 @@ impl Member {
                 self.send(from, Message::Recalled(Box::new(answer)));
                 self.on_return_of(from);
             }
+            Ask::Views(round, view) => self.answer_views(from, round, view),
         }
     }
 

@@ -19,6 +19,7 @@ mod contract;
 mod durable;
 mod gather;
 mod judge;
+mod justify;
 mod logbook;
 mod motions;
 mod passing;

@@ -1,12 +1,12 @@
 //! What this member proposes when a view is its own.
 
-use super::{Durable, Member, work::Work};
+use super::{Durable, Member, justify::that_fit, work::Work};
 use crate::{
     ids::{MemberId, Timestamp},
     ledger::MAX_VOTERS,
     message::{
-        Block, MAX_BLOCK_BYTES, MAX_CHANGES, MAX_EVIDENCE, MAX_JUSTIFICATION, Message, Proposal,
-        SignedHeader, VoteKind,
+        Block, MAX_BLOCK_BYTES, MAX_CHANGES, MAX_EVIDENCE, Message, Proposal, SignedHeader,
+        VoteKind,
     },
 };
 
@@ -23,12 +23,9 @@ impl Member {
         if work.repeat_at.is_some_and(|at| at > self.now) {
             return false;
         }
-        let Some(justification) = work.simplex.justification(view) else {
+        let Ok(justification) = work.simplex.justification(view) else {
             return false;
         };
-        if justification.len() > MAX_JUSTIFICATION {
-            return false;
-        }
         let notarized = justification
             .last()
             .filter(|c| c.ballot.kind == VoteKind::Notarize);
@@ -40,6 +37,7 @@ impl Member {
             None => self.assemble(work),
         };
         let Some(block) = block else { return false };
+        let justification = that_fit(&block, justification);
         let run_id = self.settings.run_id;
         let signer = self.signer.as_ref();
         let proposal = Proposal::signed(&run_id, view, block, justification, signer);

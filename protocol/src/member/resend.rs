@@ -122,6 +122,7 @@ impl Member {
         self.send_holds();
         self.resend_root();
         self.ask_for_missing_block();
+        self.ask_for_missing_views();
         self.ask_for_final();
         self.sync_if_stuck();
         self.fetch_again();

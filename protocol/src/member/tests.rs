@@ -7,6 +7,7 @@ mod order;
 mod passing;
 mod patience;
 mod recalls;
+mod views;
 
 use super::*;
 use crate::{

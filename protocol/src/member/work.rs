@@ -4,7 +4,7 @@ use super::{Settings, collection::Collection};
 use crate::{
     ids::{Digest, Epoch, MemberId, Root, Round, RunId, Timestamp, View},
     message::{Block, FinalBlock, Holds, Present, StateCertificate},
-    simplex::Simplex,
+    simplex::{Simplex, Support},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,6 +39,7 @@ impl Known {
 /// the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Circumstances {
+    pub support: Support,
     pub collection: u64,
     pub deadline: Option<Timestamp>,
     /// How many deadlines have passed.
@@ -51,8 +52,8 @@ pub(super) struct Pending {
     pub member: MemberId,
     pub known: Arc<Known>,
     pub received: Timestamp,
-    /// The one block that its justification allows, where there is one.
-    pub forced: Option<Digest>,
+    /// The view of whose certificates its proposer was asked last.
+    pub asked: Option<View>,
     /// Found to be of the right form, which no later moment changes.
     pub formed: bool,
     /// Judged too early to decide, in these circumstances.
@@ -182,11 +183,17 @@ impl Work {
     }
 
     /// What a judgement at this moment depends on.
-    pub fn circumstances(&self, settings: &Settings, now: Timestamp) -> Circumstances {
+    pub fn circumstances(
+        &self,
+        support: Support,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Circumstances {
         let deadline = self.deadline(settings);
         let passed = [deadline, self.second_deadline()];
         let passed = passed.into_iter().flatten().filter(|at| *at <= now);
         Circumstances {
+            support,
             collection: self.collection.version(),
             deadline,
             passed: passed.count() as u8,

@@ -20,7 +20,8 @@ pub const MAX_BLOCK_BYTES: usize = 52 * 1024;
 pub const MAX_CHANGES: usize = 16;
 /// The most pieces of evidence in one block.
 pub const MAX_EVIDENCE: usize = 16;
-/// The most certificates in one justification.
+/// The most certificates that one proposal carries of its justification, or one answer to
+/// [`Ask::Views`](super::Ask::Views) has.
 pub const MAX_JUSTIFICATION: usize = 32;
 
 /// "I am here, wait for me": a member whom the ledger no longer counts as active.
@@ -133,7 +134,7 @@ pub struct Proposal {
     pub view: View,
     /// The block.
     pub block: Block,
-    /// Why this block may be proposed in this view.
+    /// Why this block may be proposed in this view: all of it, or as much as there is room for.
     pub justification: Vec<Certificate>,
     /// The proposer.
     pub member: MemberId,

@@ -23,7 +23,7 @@ pub use vote::{
 
 use crate::{
     encoding::{self, DecodeError, MAX_MESSAGE_BYTES},
-    ids::{Digest, Epoch, Root, Round},
+    ids::{Digest, Epoch, Root, Round, View},
     ledger::{Amendment, Change, Consent},
     state::Manifest,
 };
@@ -47,6 +47,8 @@ pub enum Ask {
     Manifest(Root),
     /// What I signed in this round or later, and you saw.
     Recall(Round),
+    /// The certificates of this view of this round, and of the views below it.
+    Views(Round, View),
 }
 
 /// An answer to [`Ask::Recall`]: messages signed by the asker.

@@ -223,6 +223,7 @@ fn messages() -> Vec<Message> {
         Ask::Block(ROUND, digest),
         Ask::Manifest(BASE),
         Ask::Recall(ROUND),
+        Ask::Views(ROUND, View(300)),
     ];
     let motions = [
         Motion::Propose(amendment()),

@@ -28,7 +28,9 @@ use crate::seen::{Parcel, Seen};
 use archipel_protocol::{
     ids::{Digest, Round, Timestamp, View},
     member::{Durable, Event},
-    message::{Block, Evidence, Holds, Message, Proposal, SignedHeader, Vote, VoteKind},
+    message::{
+        Block, Certificate, Evidence, Holds, Message, Proposal, SignedHeader, Vote, VoteKind,
+    },
 };
 
 /// Hold messages of one sender that are kept translated: resends repeat the newest few.
@@ -117,6 +119,10 @@ impl Known {
     }
 }
 
+fn is_notarization(certificate: &Certificate) -> bool {
+    certificate.ballot.kind == VoteKind::Notarize
+}
+
 impl HeldInTime {
     /// Before anything is held.
     pub fn new(house: &House) -> Self {
@@ -197,12 +203,14 @@ impl HeldInTime {
         let mine = scene.facts.members[scene.slot].round.unwrap_or_default();
         let round = proposal.block.round;
         if round == mine || round == mine.next() {
-            let last = proposal.justification.last();
+            let given = &proposal.justification;
+            let whole = given.len() == proposal.view.0 as usize;
             self.knowers[scene.slot].offer(Offer {
                 round,
                 view: proposal.view,
                 at: scene.moment.now,
-                forced: last.is_some_and(|c| c.ballot.kind == VoteKind::Notarize),
+                // What is below the certificates it has room for may force it.
+                forced: !whole || given.last().is_some_and(is_notarization),
             });
         }
     }

@@ -105,6 +105,10 @@ fn asked(ask: &Ask) -> String {
         }
         Ask::Manifest(root) => format!("asks for the manifest of {}", root.short()),
         Ask::Recall(round) => format!("asks what it signed since round {}", round.0),
+        Ask::Views(round, view) => format!(
+            "asks for the certificates of view {} of round {} and below",
+            view.0, round.0
+        ),
     }
 }
 

@@ -35,7 +35,7 @@ fn forged(ballot: Ballot) -> Certificate {
     certificate
 }
 
-fn notarizes(outputs: &[Output]) -> Vec<Digest> {
+pub(super) fn notarizes(outputs: &[Output]) -> Vec<Digest> {
     let votes = outputs.iter().filter_map(|output| match output {
         Output::Broadcast(message) => match &**message {
             Message::Vote(vote) if vote.member == id(1) => Some(vote.ballot),
@@ -115,7 +115,7 @@ fn a_proposal_has_its_proposer_signature_and_justification() {
     let table = [
         ("another's view", 3, 1, vec![null(0)], not_its_view.as_str()),
         ("nothing for view 1", 2, 1, vec![], unjustified),
-        ("a gap", 3, 2, vec![null(1)], unjustified),
+        ("a gap", 3, 2, vec![null(0)], unjustified),
         ("a forged nullification", 2, 1, vec![forged_null], unsigned),
     ];
     for (why, by, view, justification, expected) in table {

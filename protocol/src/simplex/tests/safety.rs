@@ -92,10 +92,8 @@ impl World {
             5..=8 => {
                 let (view, digest) = (self.members[to].view(), self.digest());
                 if let Some(certificates) = self.justified(view.0, digest) {
-                    let forced = self.members[to].justifies(view, &certificates);
-                    let forced = forced.expect("the adversary followed the form");
-                    assert!(forced.is_none_or(|forced| forced == digest));
-                    self.members[to].approve(view, digest);
+                    let carried = self.pick(certificates.len() + 1);
+                    self.propose(to, view, digest, &certificates[..carried]);
                 }
             }
             _ if self.cast.is_empty() => {}
@@ -106,6 +104,17 @@ impl World {
             }
         }
         self.collect();
+    }
+
+    /// Hands a proposal to a member, with as much of its justification as it carries.
+    fn propose(&mut self, to: usize, view: View, digest: Digest, carried: &[Certificate]) {
+        let member = &mut self.members[to];
+        for certificate in carried {
+            member.certificate(certificate.clone());
+        }
+        if !matches!(member.support(view, &digest), Support::Missing(_)) {
+            member.approve(view, digest);
+        }
     }
 
     /// Takes the votes that honest members want to cast; each counts its own at once.
