@@ -110,10 +110,10 @@ impl Member {
         let view = work.simplex.view();
         // A member that may not vote cannot give the view up, and its time ends again and again.
         if work.holds_passed_in.replace(view) != Some(view) {
-            let holds = work.holds_of_left_out();
-            holds
-                .into_iter()
-                .for_each(|holds| self.broadcast(Message::Holds(holds)));
+            self.merge_holds();
+            let holds = self.work.as_ref().map(|work| work.holds_of_left_out());
+            let holds = holds.into_iter().flatten();
+            holds.for_each(|holds| self.broadcast(Message::Holds(holds)));
         }
         if let Some(work) = &mut self.work {
             work.simplex.give_up();

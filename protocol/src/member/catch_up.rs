@@ -354,8 +354,13 @@ impl Member {
             }
             Ask::Block(round, digest) => {
                 let work = self.work.as_ref().filter(|work| work.round == round);
-                if let Some(block) = work.and_then(|w| w.blocks.get(&digest)).cloned() {
-                    self.send(from, Message::Block(Box::new((*block.block).clone())));
+                match work.and_then(|w| w.blocks.get(&digest)).cloned() {
+                    Some(known) => {
+                        let block = (*known.block).clone();
+                        self.send(from, Message::Block(Box::new(block)));
+                    }
+                    // Decided meanwhile: the decision says it all.
+                    None => self.on_ask(from, Ask::Final(round)),
                 }
             }
             Ask::Manifest(root) => self.answer_manifest(from, root),

@@ -47,6 +47,8 @@ pub struct Collection {
     /// Who holds what, in the order of identities; of each, whoever said so first comes first.
     holders: Vec<(Digest, Vec<MemberId>)>,
     holds: BTreeMap<MemberId, Vec<Holds>>,
+    /// How many identities each member names in its holds.
+    named: BTreeMap<MemberId, usize>,
     announced: BTreeSet<Digest>,
     /// Held here, and not said to be.
     unannounced: Vec<Digest>,
@@ -157,16 +159,19 @@ impl Collection {
         }
     }
 
-    /// Keeps a checked hold message; `limit` bounds the identities kept of one member.
-    /// True where it says something new.
+    /// Keeps a checked hold message in place of those that it repeats; `limit` bounds the number
+    /// of identities that one member names. True where it says something new.
     pub fn hold(&mut self, holds: Holds, limit: usize) -> bool {
         let member = holds.member;
         let kept = self.holds.entry(member).or_default();
-        let known: usize = kept.iter().map(|h| h.headers.len()).sum();
-        if known + holds.headers.len() > limit || kept.contains(&holds) {
+        let repeats = |earlier: &Holds| earlier.headers.iter().all(|id| names(&holds, id));
+        let is_new = |id: &&Digest| !kept.iter().any(|earlier| names(earlier, id));
+        let fresh = holds.headers.iter().filter(is_new).count();
+        let named = self.named.entry(member).or_default();
+        if *named + fresh > limit {
             return false;
         }
-        let mut news = false;
+        *named += fresh;
         let mut at = 0;
         for id in &holds.headers {
             // Identities ascend in a message and here: mostly, the next is right behind the last.
@@ -181,12 +186,14 @@ impl Collection {
             }
             if !kept.iter().any(|earlier| names(earlier, id)) {
                 self.holders[at].1.push(member);
-                news = true;
             }
             at += 1;
         }
+        let news = fresh > 0;
         self.may_have_quorums |= news;
-        if news {
+        let before = kept.len();
+        kept.retain(|earlier| !repeats(earlier));
+        if news || kept.len() < before {
             kept.push(holds);
         }
         news

@@ -417,6 +417,22 @@ impl Member {
         }
     }
 
+    /// Signs all this member holds once more in one message, where it took several: what has to be
+    /// said again is then said, and passed on by others, in few.
+    pub(super) fn merge_holds(&mut self) {
+        let may_sign = self.may_sign();
+        let Some(work) = &mut self.work else { return };
+        let said = work.collection.signed_holds(&self.me);
+        let mut ids: Vec<Digest> = said.iter().flat_map(|h| h.headers.clone()).collect();
+        if said.len() < 2 || ids.len() > MAX_HOLDS || !may_sign {
+            return;
+        }
+        ids.sort();
+        let (run_id, signer) = (&self.settings.run_id, self.signer.as_ref());
+        let merged = Holds::signed(run_id, work.epoch, work.round, ids, signer);
+        work.collection.hold(merged, usize::MAX);
+    }
+
     /// Takes another member's holds.
     pub(super) fn on_holds(&mut self, holds: &Holds) {
         let Some(work) = &mut self.work else { return };

@@ -85,6 +85,7 @@ impl Member {
     }
 
     fn resend_round(&mut self) {
+        self.merge_holds();
         let Some(work) = &self.work else { return };
         let decided = work.simplex.decided().is_some();
         let mut messages: Vec<Message> = Vec::new();
