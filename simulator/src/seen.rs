@@ -148,6 +148,8 @@ pub enum Seen<'a> {
 pub struct Moment {
     /// Virtual time.
     pub now: Timestamp,
+    /// When the machine asked for what takes place now: processor and disk come in between.
+    pub decided: Timestamp,
     /// Position of the member in the world.
     pub member: u32,
     /// Its federation.
@@ -171,4 +173,7 @@ pub struct Federation {
     pub keys: Vec<MemberId>,
     /// Who lies, by position: nothing is promised of them.
     pub liars: Vec<u32>,
+    /// How long a state takes between the two members with the slowest link, with nothing else on
+    /// it and without faults, in microseconds.
+    pub state_us: u64,
 }

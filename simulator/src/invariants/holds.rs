@@ -67,6 +67,8 @@ struct Offer {
 /// What one member knows of its present round.
 #[derive(Clone, Debug, Default)]
 struct Knower {
+    /// When its machine entered the round, or earlier.
+    entered: Timestamp,
     makers: Vec<Known>,
     offers: Vec<Offer>,
     /// The block it is about to vote for: its round, and what it leaves out, held by a quorum.
@@ -261,7 +263,7 @@ impl HeldInTime {
             true => timing.deadline_ceiling_ms,
             false => timing.deadline_floor_ms,
         };
-        let latest = offer.at.min(member.since.after(us(shortest)));
+        let latest = offer.at.min(knower.entered.after(us(shortest)));
         for (maker, since) in left_out {
             if since.after(us(timing.delta_ms)) <= latest {
                 let (view, who) = (ballot.view, scene.house.label(maker));
@@ -287,6 +289,7 @@ impl HeldInTime {
             Event::Certified { round, .. } => {
                 let knower = &mut self.knowers[scene.slot];
                 knower.clear();
+                knower.entered = scene.moment.decided;
                 knower.offers.retain(|offer| offer.round >= *round);
             }
             Event::Phase { phase, .. } if matches!(*phase, "recall" | "sync" | "follow") => {

@@ -2,7 +2,8 @@
 //!
 //! Rounds pass at a speed of their own, so every limit here is a number of rounds *and* the time
 //! that the protocol's own timers take at their slowest ([`Patience`]): a member that sent its
-//! question into a cut link asks again only after its longest pause, however fast rounds are.
+//! question into a cut link asks again only after its longest pause, however fast rounds are; and
+//! a state takes its time over the slowest link, twice where two want one at once.
 //!
 //! **L1** From the heal on, before the fastest member has certified k rounds more and a patience
 //! has passed, every honest member that runs and votes has certified a round of after the heal. A
@@ -39,20 +40,22 @@ use archipel_protocol::{
 const WITHIN: u64 = 5;
 /// Rounds within which a member catches up.
 const CATCH_UP: u64 = 3;
+/// Transfers of a state that may have to share a link.
+const TAKERS: u64 = 2;
 /// Rounds without faults before a straggler is held against the deadline.
 const CALM: u64 = 5;
 
 /// How long the protocol's own timers may take, in microseconds.
 #[derive(Clone, Copy, Debug)]
 struct Patience {
-    /// One round whose first views all fail.
+    /// One round whose first views all fail, and the transfer of a state.
     round_us: u64,
     /// Until a member that has given up hope asks again.
     ask_us: u64,
 }
 
 impl Patience {
-    fn new(timing: &TimingPlan, failing_views: u32) -> Self {
+    fn new(timing: &TimingPlan, failing_views: u32, state_us: u64) -> Self {
         let us = |ms: u64| ms.saturating_mul(1000);
         let view = us(3 * timing.delta_ms + timing.fetch_ms);
         let views = view.saturating_mul((2u64 << failing_views.min(16)) - 1);
@@ -66,7 +69,8 @@ impl Patience {
             round_us: deadlines
                 .saturating_add(views)
                 .saturating_add(ways)
-                .saturating_add(ask_us),
+                .saturating_add(ask_us)
+                .saturating_add(state_us.saturating_mul(TAKERS)),
             ask_us,
         }
     }
@@ -202,7 +206,7 @@ impl Progress {
 
 fn patience(house: &House, facts: &Facts, round: Round) -> Patience {
     let liars = facts.electorate(round).liars as u32;
-    Patience::new(&house.given.plan.timing, liars + 1)
+    Patience::new(&house.given.plan.timing, liars + 1, house.given.state_us)
 }
 
 /// True where a member runs, votes, and nothing keeps it from the others.

@@ -69,9 +69,19 @@ impl Flows {
         self.version
     }
 
-    /// Transfers a member sends now.
-    pub fn sending(&self, member: usize) -> u32 {
-        self.sending[member]
+    /// What loss leaves of a flow's rate, however fast the links are, in bytes a second.
+    pub fn ceiling(&self, rtt_us: f64, loss: f64) -> f64 {
+        match self.tcp && loss > 0.0 {
+            true => SEGMENT * 1e6 / rtt_us * (1.5 / loss).sqrt(),
+            false => f64::INFINITY,
+        }
+    }
+
+    /// Bytes a second that one more flow of a member may get at most, where its access link sends
+    /// `up` and the receiver has no other.
+    pub fn expected(&self, from: usize, up: u64, (rtt_us, loss): (u64, f64)) -> f64 {
+        let share = up as f64 / f64::from(self.sending[from] + 1);
+        share.min(self.ceiling(rtt_us.max(1) as f64, loss))
     }
 
     /// Begins a transfer between two members of the federation.
@@ -84,10 +94,7 @@ impl Flows {
     ) -> FlowId {
         self.count(now);
         let rtt_us = rtt_us.max(1) as f64;
-        let ceiling = match self.tcp && loss > 0.0 {
-            true => SEGMENT * 1e6 / rtt_us * (1.5 / loss).sqrt(),
-            false => f64::INFINITY,
-        };
+        let ceiling = self.ceiling(rtt_us, loss);
         let cap = match self.tcp {
             true => (FIRST_SEGMENTS * SEGMENT * 1e6 / rtt_us).min(ceiling),
             false => ceiling,
@@ -293,7 +300,7 @@ mod tests {
         let rate = |_: usize| 1_000_000;
         flows.share(&rate, &rate, Timestamp(0));
         flows.stop(first, Timestamp(1_000_000));
-        assert_eq!(flows.sending(0), 1);
+        assert_eq!(flows.sending[0], 1);
         let next = flows.share(&rate, &rate, Timestamp(1_000_000));
         assert_eq!(next, Some(Timestamp(1_500_000)));
     }

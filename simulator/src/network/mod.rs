@@ -1,7 +1,8 @@
 //! The links of a world: what becomes of a message, and how long a bulk transfer takes.
 //!
 //! Messages are datagrams: each is delayed, lost, doubled or damaged alone, and waits for the
-//! sender's and the receiver's rate. Bulk transfers are flows (`flows`) that share rates.
+//! sender's rate when it leaves and for the receiver's when it arrives. Bulk transfers are flows
+//! (`flows`) that share rates, or wait for each other in the order in which they were begun.
 //!
 //! Every draw is a function of seed, link, purpose and of how many messages the link has carried,
 //! so that no fault moves another one's draws. What the kernel of an operating system would do to
@@ -27,6 +28,17 @@ pub struct Arrival {
     pub at: Timestamp,
     /// The bit that is flipped on the way, to be reduced by the length.
     pub flipped: Option<u64>,
+}
+
+/// What the receiver's access link does with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// It has passed.
+    Passed,
+    /// It will have passed then.
+    Waits(Timestamp),
+    /// Too much waits already.
+    Dropped,
 }
 
 /// Purposes of draws, mixed into a link's key.
@@ -65,8 +77,10 @@ struct Port {
     rate: u64,
     /// The rate without faults.
     usual: u64,
-    /// When all that waits has passed.
+    /// When all messages that wait have passed.
     free_us: u64,
+    /// When all bulk transfers that do not share rates have passed.
+    bulk_us: u64,
     /// Most bytes that may wait.
     queue: u64,
 }
@@ -78,8 +92,29 @@ impl Port {
             rate,
             usual: rate,
             free_us: 0,
+            bulk_us: 0,
             queue,
         }
+    }
+
+    /// From now on bytes pass at another rate, those that wait included.
+    fn set_rate(&mut self, rate: u64, now_us: u64) {
+        let old = std::mem::replace(&mut self.rate, rate.max(1));
+        for until_us in [&mut self.free_us, &mut self.bulk_us] {
+            let left_us = u128::from(until_us.saturating_sub(now_us));
+            if left_us > 0 {
+                let left_us = left_us * u128::from(old) / u128::from(self.rate);
+                let left_us = u64::try_from(left_us).unwrap_or(u64::MAX);
+                *until_us = now_us.saturating_add(left_us);
+            }
+        }
+    }
+
+    /// When a bulk transfer that comes at `now_us` has passed.
+    fn pass_bulk(&mut self, now_us: u64, bytes: u64) -> u64 {
+        let start = self.bulk_us.max(now_us);
+        self.bulk_us = start.saturating_add(transfer_us(bytes, self.rate));
+        self.bulk_us
     }
 
     /// When bytes that come at `now_us` have passed; none where too many wait.
@@ -119,7 +154,7 @@ impl Network {
             key: Draws::new(seed, "network", &[]).next_u64(),
             carried: vec![0; members * size],
             up: port(&|i| (spec(i).up, spec(i).queue)),
-            down: port(&|i| (spec(i).down, u64::MAX)),
+            down: port(&|i| (spec(i).down, spec(i).queue)),
             active: Vec::new(),
             touched: vec![0; members],
             flows: (0..federations)
@@ -157,17 +192,32 @@ impl Network {
             return [None; 2];
         };
         let flipped = change.corrupted.then(|| dice.bits(Purpose::Bit));
-        let mut copy = |purpose| {
+        let copy = |purpose| {
             let jitter = scaled(dice.bits(purpose), self.spec.jitter_us + 1) + change.jitter_us;
-            let at = self.down[receiver].pass(left + change.latency_us + jitter, u64::from(bytes));
-            at.map(|at| Arrival {
+            let passing_us = transfer_us(u64::from(bytes), self.down[receiver].rate);
+            let at = left + change.latency_us + jitter + passing_us;
+            Arrival {
                 at: Timestamp(at),
                 flipped,
-            })
+            }
         };
         let first = copy(Purpose::Jitter);
         let again = change.duplicate > 0.0 && dice.chance(Purpose::Duplicate, change.duplicate);
-        [first, again.then(|| copy(Purpose::Again)).flatten()]
+        [Some(first), again.then(|| copy(Purpose::Again))]
+    }
+
+    /// What becomes of a message that has come to its receiver's access link, and would have passed
+    /// it now, were nothing else there.
+    pub fn enter(&mut self, to: u32, bytes: u32, now: Timestamp) -> Entry {
+        let port = &mut self.down[to as usize];
+        let came_us = now
+            .0
+            .saturating_sub(transfer_us(u64::from(bytes), port.rate));
+        match port.pass(came_us, u64::from(bytes)) {
+            None => Entry::Dropped,
+            Some(passed) if passed > now.0 => Entry::Waits(Timestamp(passed)),
+            Some(_) => Entry::Passed,
+        }
     }
 
     /// True where nothing passes from one member to another.
@@ -228,9 +278,10 @@ impl Network {
     /// A fault window on links or rates begins. `window` is its place in the schedule.
     pub fn begin(&mut self, window: usize, effect: &Effect, now: Timestamp) {
         if let Effect::Bandwidth { member, up, down } = effect {
-            let member = *member as usize;
-            self.up[member].rate = up.unwrap_or(self.up[member].usual).max(1);
-            self.down[member].rate = down.unwrap_or(self.down[member].usual).max(1);
+            let (member, now_us) = (*member as usize, now.0);
+            let (up_port, down_port) = (&mut self.up[member], &mut self.down[member]);
+            up_port.set_rate(up.unwrap_or(up_port.usual), now_us);
+            down_port.set_rate(down.unwrap_or(down_port.usual), now_us);
             return;
         }
         if let Some(links) = links_of(&mut effect.clone()) {
@@ -241,11 +292,14 @@ impl Network {
     }
 
     /// A fault window ends.
-    pub fn end(&mut self, window: usize, effect: &Effect) {
+    pub fn end(&mut self, window: usize, effect: &Effect, now: Timestamp) {
         if let Effect::Bandwidth { member, .. } = effect {
-            let member = *member as usize;
-            self.up[member].rate = self.up[member].usual;
-            self.down[member].rate = self.down[member].usual;
+            for port in [
+                &mut self.up[*member as usize],
+                &mut self.down[*member as usize],
+            ] {
+                port.set_rate(port.usual, now.0);
+            }
         }
         if let Some(at) = self.active.iter().position(|a| a.window == window) {
             let active = self.active.remove(at);
@@ -262,14 +316,24 @@ impl Network {
     /// When a transfer that does not share rates would have passed both access links; it waits
     /// there.
     pub fn pass(&mut self, from: u32, to: u32, bytes: u64, now: Timestamp) -> Timestamp {
-        let wait = |port: &mut Port, now_us: u64| {
-            let queue = std::mem::replace(&mut port.queue, u64::MAX);
-            let done = port.pass(now_us, bytes).unwrap_or(u64::MAX);
-            port.queue = queue;
-            done
-        };
-        let left = wait(&mut self.up[from as usize], now.0);
-        Timestamp(wait(&mut self.down[to as usize], left))
+        let left = self.up[from as usize].pass_bulk(now.0, bytes);
+        Timestamp(self.down[to as usize].pass_bulk(left, bytes))
+    }
+
+    /// How long a bulk transfer takes between the two of these members with the slowest link, with
+    /// nothing else on it and without faults.
+    pub fn slowest_us(&self, members: &[u32], bytes: u64) -> u64 {
+        let pairs = members
+            .iter()
+            .flat_map(|from| members.iter().map(move |to| (*from, *to)));
+        let links = pairs.filter(|(from, to)| from != to).map(|(from, to)| {
+            let (up, down) = (self.up[from as usize].usual, self.down[to as usize].usual);
+            let rtt_us = self.latency_us(to, from) + self.latency_us(from, to);
+            let flows = &self.flows[from as usize / self.size];
+            let rate = flows.ceiling(rtt_us.max(1) as f64, self.spec.loss);
+            transfer_us(bytes, up.min(down).min(rate as u64)).saturating_add(rtt_us)
+        });
+        links.max().unwrap_or(0)
     }
 
     /// How rates are shared.

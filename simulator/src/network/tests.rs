@@ -52,7 +52,7 @@ fn a_one_way_cut_cuts_one_way_and_what_is_under_way() {
     assert!(!network.is_cut(1, 0) && !network.is_cut(0, 3) && !network.is_cut(1, 2));
     assert!(network.loses(0, 1, Timestamp(1)));
     assert_eq!(network.send(0, 1, 10, Timestamp(9)), [None; 2]);
-    network.end(3, &cut);
+    network.end(3, &cut, Timestamp(9));
     assert!(network.send(0, 1, 10, Timestamp(9))[0].is_some());
 }
 
@@ -65,6 +65,62 @@ fn a_reset_loses_what_left_before_it_alone() {
     network.begin(0, &reset, Timestamp(50));
     assert!(network.loses(1, 0, Timestamp(49)));
     assert!(!network.loses(1, 0, Timestamp(50)));
+}
+
+#[test]
+fn messages_wait_for_the_receivers_link_as_they_arrive_and_not_as_they_left() {
+    let mut scenario = Scenario::plain(1, 4, 1);
+    scenario.members[2].down = 1_000_000;
+    scenario.network.jitter_us = 0;
+    scenario.network.latency_us[0][2] = 200_000;
+    let mut network = Network::new(&scenario, 1);
+    let mut arrives = |from, sent| network.send(from, 2, 1000, Timestamp(sent))[0];
+    let (far, near) = (arrives(0, 0), arrives(1, 1));
+    let (far, near) = (far.expect("sent").at, near.expect("sent").at);
+    assert!(near.0 + 150_000 < far.0, "{near:?} {far:?}");
+    assert_eq!(network.enter(2, 1000, near), Entry::Passed);
+    let behind = network.enter(2, 1000, near.after(400));
+    assert_eq!(
+        behind,
+        Entry::Waits(near.after(1000)),
+        "the second passes after the first"
+    );
+    assert_eq!(network.enter(2, 1000, far), Entry::Passed, "long over");
+    network.pass(1, 2, 1 << 30, Timestamp(0));
+    assert_eq!(
+        network.enter(2, 1000, far.after(1000)),
+        Entry::Passed,
+        "no bulk in the way"
+    );
+}
+
+#[test]
+fn what_waits_for_a_slow_receiver_is_bounded_and_passes_faster_once_it_is_fast() {
+    let mut scenario = Scenario::plain(1, 4, 1);
+    scenario.members[2].queue = 5_000;
+    let mut network = Network::new(&scenario, 1);
+    let slow = Effect::Bandwidth {
+        member: 2,
+        up: None,
+        down: Some(1_000),
+    };
+    network.begin(0, &slow, Timestamp(0));
+    let now = Timestamp(1_000_000);
+    assert_eq!(network.enter(2, 1000, now), Entry::Passed);
+    for n in 1..=6 {
+        let then = Entry::Waits(now.after(n * 1_000_000));
+        assert_eq!(network.enter(2, 1000, now), then);
+    }
+    assert_eq!(
+        network.enter(2, 1000, now),
+        Entry::Dropped,
+        "5,000 bytes wait"
+    );
+    network.end(0, &slow, now);
+    let Entry::Waits(then) = network.enter(2, 1000, now) else {
+        panic!("others are before it");
+    };
+    assert!(then.0 < now.0 + 1_000, "{then:?}");
 }
 
 #[test]

@@ -11,13 +11,14 @@ use crate::{
     scenario::Scenario,
     schedule::{Effect, Schedule},
     seen::Federation,
-    site::{Decoded, FoldMemory, Keys, Site},
+    site::{Decoded, FoldMemory, Keys, Site, state_bytes},
 };
 use archipel_protocol::{
     charter::{Charter, CharterMember, MemberRole},
     ids::{MemberId, Timestamp},
     layout::Layout,
     random::derive_key,
+    state::Tensors,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -99,10 +100,16 @@ impl World {
             federations.push(federation(charter, &own, keys, trained.layout()));
             learning.push(trained);
         }
-        let founding = learning.iter().map(|l| Arc::new(l.founding())).collect();
+        let founding: Vec<Arc<Tensors>> = learning.iter().map(|l| Arc::new(l.founding())).collect();
+        let network = Network::new(scenario, scenario.seed);
+        for (federation, founding) in federations.iter_mut().zip(&founding) {
+            let bytes = scenario.network.state_bytes;
+            let bytes = bytes.unwrap_or_else(|| state_bytes(founding));
+            federation.state_us = network.slowest_us(&federation.members, bytes);
+        }
         let places = federations.iter().map(places).collect();
         let mut world = Self {
-            network: Network::new(scenario, scenario.seed),
+            network,
             invariants: Invariants::new(federations.clone(), &scenario.check),
             recorder: Recorder::new(scenario, &federations[0]),
             scenario: scenario.clone(),
@@ -131,6 +138,7 @@ impl World {
             trainings: 0,
             events_since_sample: 0,
             backups: Vec::new(),
+            decided: None,
             measuring: None,
             spare: Vec::new(),
             places,
@@ -171,6 +179,7 @@ fn federation(charter: Charter, own: &[&Site], keys: Vec<MemberId>, layout: &Lay
         members: own.iter().map(|site| site.index).collect(),
         keys,
         liars: own.iter().filter(|s| s.liar).map(|s| s.index).collect(),
+        state_us: 0,
     }
 }
 

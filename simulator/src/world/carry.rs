@@ -1,6 +1,9 @@
 //! Carrying out what machines ask for.
 
-use super::{Happening, Work, World, event::short};
+use super::{
+    Happening, Work, World,
+    event::{Delivery, short},
+};
 use crate::{
     network::Arrival,
     seen::{Parcel, Seen},
@@ -117,13 +120,14 @@ impl World {
         let sent = self.now;
         let arrivals = self.network.send(parcel.from, to, parcel.bytes, sent);
         for Arrival { at, flipped } in arrivals.into_iter().flatten() {
-            let parcel = parcel.clone();
-            let happening = Happening::Deliver {
+            let delivery = Delivery {
                 to,
-                parcel,
+                parcel: parcel.clone(),
                 flipped,
                 sent,
+                waited: false,
             };
+            let happening = Happening::Deliver(delivery);
             self.agenda.plan(at.after(later_us), happening);
         }
     }

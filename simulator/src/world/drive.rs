@@ -1,42 +1,51 @@
 //! Driving machines: inputs in, outputs out, timers, and what processor and disk make them wait.
 
-use super::{Happening, World};
-use crate::{
-    network::transfer_us,
-    scenario::Crypto,
-    seen::{Parcel, Seen},
+use super::{
+    Happening, World,
+    event::{Batch, Delivery},
 };
+use crate::{network::Entry, network::transfer_us, scenario::Crypto, seen::Seen};
 use archipel_protocol::{
     ids::Timestamp,
     member::{Input, Output},
 };
-use std::sync::Arc;
-
 /// Bytes that an entry of the write-ahead log is taken to have.
 const LOG_ENTRY_BYTES: u64 = 512;
 /// Events between two looks at a member's resources.
 const SAMPLE_EVERY: u32 = 256;
 
 impl World {
-    pub(super) fn deliver(
-        &mut self,
-        to: u32,
-        parcel: Arc<Parcel>,
-        flipped: Option<u64>,
-        sent: Timestamp,
-    ) {
+    pub(super) fn deliver(&mut self, delivery: Delivery) {
+        let Delivery {
+            to,
+            ref parcel,
+            flipped,
+            sent,
+            waited,
+        } = delivery;
         if self.network.loses(parcel.from, to, sent) {
             return;
         }
+        if !waited {
+            match self.network.enter(to, parcel.bytes, self.now) {
+                Entry::Passed => {}
+                Entry::Dropped => return,
+                Entry::Waits(at) => {
+                    let waited = true;
+                    let again = Happening::Deliver(Delivery { waited, ..delivery });
+                    return self.agenda.plan(at, again);
+                }
+            }
+        }
         let site = &mut self.sites[to as usize];
         if let Some(frozen) = &mut site.frozen {
-            let again = Happening::Deliver {
-                to,
-                parcel,
-                flipped,
-                sent: self.now,
+            let (sent, waited) = (self.now, true);
+            let again = Delivery {
+                sent,
+                waited,
+                ..delivery
             };
-            return frozen.push(again);
+            return frozen.push(Happening::Deliver(again));
         }
         if !site.is_up() {
             return;
@@ -46,7 +55,7 @@ impl World {
         let from = parcel.author;
         match flipped {
             None => {
-                let seen = Seen::Delivered { parcel: &parcel };
+                let seen = Seen::Delivered { parcel };
                 self.see(to, &seen);
                 let message = parcel.message.clone();
                 self.handle(to, Input::Message { from, message });
@@ -160,15 +169,17 @@ impl World {
         }
         let (life, free_at) = (here.life, here.free_at);
         if free_at <= self.now && here.waiting == 0 {
-            self.carry_all(site, outputs);
+            self.carry_all(site, self.now, outputs);
         } else {
             here.waiting += 1;
-            let batch = Happening::Batch {
+            let batch = Batch {
                 site,
                 life,
+                decided: self.now,
                 outputs,
             };
-            self.agenda.plan(free_at.max(self.now), batch);
+            let at = free_at.max(self.now);
+            self.agenda.plan(at, Happening::Batch(batch));
         }
         self.set_timer(site);
     }
@@ -213,25 +224,23 @@ impl World {
         }
     }
 
-    pub(super) fn batch(&mut self, site: u32, life: u32, outputs: Vec<Output>) {
-        let here = &mut self.sites[site as usize];
-        if here.life != life || !here.is_up() {
+    pub(super) fn batch(&mut self, batch: Batch) {
+        let here = &mut self.sites[batch.site as usize];
+        if here.life != batch.life || !here.is_up() {
             return;
         }
         if let Some(frozen) = &mut here.frozen {
-            return frozen.push(Happening::Batch {
-                site,
-                life,
-                outputs,
-            });
+            return frozen.push(Happening::Batch(batch));
         }
         here.waiting -= 1;
-        self.carry_all(site, outputs);
-        self.set_timer(site);
+        self.carry_all(batch.site, batch.decided, batch.outputs);
+        self.set_timer(batch.site);
     }
 
-    fn carry_all(&mut self, site: u32, mut outputs: Vec<Output>) {
+    fn carry_all(&mut self, site: u32, decided: Timestamp, mut outputs: Vec<Output>) {
+        self.decided = Some(decided);
         self.carry_each(site, outputs.drain(..));
+        self.decided = None;
         self.spare.push(outputs);
     }
 

@@ -11,25 +11,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub enum Happening {
     /// A message arrives.
-    Deliver {
-        /// At whom.
-        to: u32,
-        /// What.
-        parcel: Arc<Parcel>,
-        /// The bit that is flipped.
-        flipped: Option<u64>,
-        /// When it left.
-        sent: Timestamp,
-    },
+    Deliver(Delivery),
     /// Outputs whose processing and durable writes are done.
-    Batch {
-        /// Whose.
-        site: u32,
-        /// Of which life.
-        life: u32,
-        /// In order.
-        outputs: Vec<Output>,
-    },
+    Batch(Batch),
     /// Work is done.
     Result {
         /// Whose.
@@ -67,6 +51,34 @@ pub enum Happening {
         /// Which.
         site: u32,
     },
+}
+
+/// What a machine asked for, while processor and disk are at it.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Whose.
+    pub site: u32,
+    /// Of which life.
+    pub life: u32,
+    /// When it was asked for.
+    pub decided: Timestamp,
+    /// In order.
+    pub outputs: Vec<Output>,
+}
+
+/// A message that is under way.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// To whom.
+    pub to: u32,
+    /// What.
+    pub parcel: Arc<Parcel>,
+    /// The bit that is flipped.
+    pub flipped: Option<u64>,
+    /// When it left.
+    pub sent: Timestamp,
+    /// It has waited for the receiver's access link.
+    pub waited: bool,
 }
 
 /// Work of a site that takes time.

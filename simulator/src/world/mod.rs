@@ -82,6 +82,8 @@ pub struct World {
     healing: bool,
     /// What operators want of the membership.
     wishes: Wishes,
+    /// When what is carried out was asked for, while it is.
+    decided: Option<Timestamp>,
     /// Inputs of operators, to be handed over when the present event is done.
     consents: Vec<(u32, Input)>,
     trainings: u64,
@@ -131,17 +133,8 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Deliver {
-                to,
-                parcel,
-                flipped,
-                sent,
-            } => self.deliver(to, parcel, flipped, sent),
-            Happening::Batch {
-                site,
-                life,
-                outputs,
-            } => self.batch(site, life, outputs),
+            Happening::Deliver(delivery) => self.deliver(delivery),
+            Happening::Batch(batch) => self.batch(batch),
             Happening::Result { site, life, work } => self.result(site, life, work),
             Happening::Timer { site, life } => self.timer(site, life),
             Happening::Flows {
@@ -275,6 +268,7 @@ impl World {
     fn moment(&self, site: u32) -> Moment {
         Moment {
             now: self.now,
+            decided: self.decided.unwrap_or(self.now),
             member: site,
             federation: self.sites[site as usize].federation,
         }

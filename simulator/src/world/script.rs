@@ -226,7 +226,7 @@ impl World {
                 self.sites[*member as usize].deviations.clear();
             }
             links => {
-                self.network.end(window, links);
+                self.network.end(window, links, self.now);
                 if let Effect::Bandwidth { member, .. } = links {
                     self.share_all(*member);
                 }

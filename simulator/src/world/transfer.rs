@@ -1,7 +1,8 @@
 //! Bulk transfers: payloads and states, from whoever has them.
 //!
-//! A member asks the holder that sends the least; where nobody who can be reached gives the blob,
-//! it hears so after a round trip. Small blobs travel like messages; larger ones are flows.
+//! A member asks the holder that promises the highest rate, where a real one asks several and takes
+//! most from that one; where nobody who can be reached gives the blob, it hears so after a round
+//! trip. Small blobs travel like messages; larger ones are flows.
 
 use super::{Happening, Work, World};
 use crate::{
@@ -115,7 +116,7 @@ impl World {
         self.transfer(donor, site, bytes, "state", work);
     }
 
-    /// Members that can be reached now, those that send least first.
+    /// Members that can be reached now, those that can be expected to send fastest first.
     fn candidates(&self, site: u32, holders: &[MemberId]) -> Vec<u32> {
         let federation = self.sites[site as usize].federation;
         let known = holders
@@ -127,8 +128,20 @@ impl World {
             *holder != site && there.is_up() && there.frozen.is_none() && open
         });
         let flows = &self.network.flows[federation as usize];
+        let expected = |holder: &u32| {
+            let rtt_us = self.rtt_us(*holder, site);
+            let (up, loss) = (
+                self.network.rates(*holder).0,
+                self.network.loss(*holder, site),
+            );
+            let place = self.sites[*holder as usize].place as usize;
+            (flows.expected(place, up, (rtt_us, loss)), rtt_us)
+        };
         let mut candidates: Vec<u32> = reachable.collect();
-        candidates.sort_by_key(|holder| flows.sending(self.sites[*holder as usize].place as usize));
+        candidates.sort_by_cached_key(|holder| {
+            let (rate, rtt_us) = expected(holder);
+            (std::cmp::Reverse(rate as u64), rtt_us)
+        });
         candidates
     }
 
@@ -146,9 +159,13 @@ impl World {
         })
     }
 
+    fn rtt_us(&self, from: u32, to: u32) -> u64 {
+        self.network.latency_us(to, from) + self.network.latency_us(from, to)
+    }
+
     fn transfer(&mut self, from: u32, to: u32, bytes: u64, kind: &'static str, work: Work) {
         self.see(from, &Seen::Bulk { kind, bytes });
-        let rtt_us = self.network.latency_us(to, from) + self.network.latency_us(from, to);
+        let rtt_us = self.rtt_us(from, to);
         let fifo = self.network.model() == BandwidthModel::Fifo && !self.scenario.network.tcp;
         if bytes <= SMALL || fifo {
             let passed = self.network.pass(from, to, bytes, self.now);

@@ -154,6 +154,7 @@ impl History {
             members: (0..MEMBERS).collect(),
             keys: keys.clone(),
             liars: liars.to_vec(),
+            state_us: 0,
         };
         Self {
             checks: Invariants::new(vec![federation], spec),
@@ -180,6 +181,7 @@ impl History {
     pub fn see(&mut self, member: u32, seen: Seen<'_>) {
         let moment = Moment {
             now: Timestamp(self.now),
+            decided: Timestamp(self.now),
             member,
             federation: 0,
         };
