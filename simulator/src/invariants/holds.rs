@@ -204,7 +204,8 @@ impl HeldInTime {
     fn on_proposal(&mut self, scene: Scene<'_>, proposal: &Proposal) {
         let mine = scene.facts.members[scene.slot].round.unwrap_or_default();
         let round = proposal.block.round;
-        if round == mine || round == mine.next() {
+        // The first copy counts, also where it waits for its receiver to come to the round.
+        if round >= mine {
             let given = &proposal.justification;
             let whole = given.len() == proposal.view.0 as usize;
             self.knowers[scene.slot].offer(Offer {
@@ -238,7 +239,11 @@ impl HeldInTime {
         let left_out = left_out.filter_map(|(maker, known)| Some((maker, known.quorum?)));
         let left_out: Vec<(usize, Timestamp)> = left_out.collect();
         let minimum = scene.house.given.plan.exchange.minimum_updates as usize;
-        if !block.cut.is_empty() || left_out.len() >= minimum {
+        // What came while the machine's outputs were under way did not count.
+        let counted = left_out
+            .iter()
+            .filter(|(_, since)| *since < scene.moment.decided);
+        if !block.cut.is_empty() || counted.count() >= minimum {
             knower.voting = Some((block.round, left_out));
         }
     }

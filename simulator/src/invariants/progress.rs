@@ -3,7 +3,8 @@
 //! Rounds pass at a speed of their own, so every limit here is a number of rounds *and* the time
 //! that the protocol's own timers take at their slowest ([`Patience`]): a member that sent its
 //! question into a cut link asks again only after its longest pause, however fast rounds are; and
-//! a state takes its time over the slowest link, twice where two want one at once.
+//! a state takes its time over the slowest link, twice where two want one at once, as long as that
+//! is no longer than k rounds may take.
 //!
 //! **L1** From the heal on, before the fastest member has certified k rounds more and a patience
 //! has passed, every honest member that runs and votes has certified a round of after the heal. A
@@ -65,12 +66,14 @@ impl Patience {
         let ask_us = pause.saturating_mul(2);
         let deadlines = us(timing.deadline_ceiling_ms).saturating_mul(2);
         let ways = us(timing.delta_ms).saturating_mul(10);
+        let longest = us(timing.deadline_ceiling_ms).saturating_mul(CATCH_UP);
+        let transfer = state_us.saturating_mul(TAKERS).min(longest);
         Self {
             round_us: deadlines
                 .saturating_add(views)
                 .saturating_add(ways)
                 .saturating_add(ask_us)
-                .saturating_add(state_us.saturating_mul(TAKERS)),
+                .saturating_add(transfer),
             ask_us,
         }
     }

@@ -15,7 +15,7 @@ pub use flows::{FlowId, Flows};
 
 use crate::{
     draws::{Draws, scaled},
-    scenario::{BandwidthModel, NetworkSpec, Scenario},
+    scenario::{NetworkSpec, Scenario},
     schedule::{Effect, links_of},
 };
 use archipel_protocol::ids::Timestamp;
@@ -79,7 +79,7 @@ struct Port {
     usual: u64,
     /// When all messages that wait have passed.
     free_us: u64,
-    /// When all bulk transfers that do not share rates have passed.
+    /// When all blobs that are too small to be flows have passed.
     bulk_us: u64,
     /// Most bytes that may wait.
     queue: u64,
@@ -110,7 +110,7 @@ impl Port {
         }
     }
 
-    /// When a bulk transfer that comes at `now_us` has passed.
+    /// When a small blob that comes at `now_us` has passed.
     fn pass_bulk(&mut self, now_us: u64, bytes: u64) -> u64 {
         let start = self.bulk_us.max(now_us);
         self.bulk_us = start.saturating_add(transfer_us(bytes, self.rate));
@@ -313,7 +313,7 @@ impl Network {
         (self.up[member].rate, self.down[member].rate)
     }
 
-    /// When a transfer that does not share rates would have passed both access links; it waits
+    /// When a blob that is too small to be a flow would have passed both access links; it waits
     /// there.
     pub fn pass(&mut self, from: u32, to: u32, bytes: u64, now: Timestamp) -> Timestamp {
         let left = self.up[from as usize].pass_bulk(now.0, bytes);
@@ -334,11 +334,6 @@ impl Network {
             transfer_us(bytes, up.min(down).min(rate as u64)).saturating_add(rtt_us)
         });
         links.max().unwrap_or(0)
-    }
-
-    /// How rates are shared.
-    pub fn model(&self) -> BandwidthModel {
-        self.spec.bandwidth_model
     }
 }
 

@@ -8,7 +8,6 @@ use super::{Happening, Work, World};
 use crate::{
     deviation::Serve,
     network::FlowId,
-    scenario::BandwidthModel,
     seen::{Payload, Seen},
     site::state_bytes,
 };
@@ -166,8 +165,7 @@ impl World {
     fn transfer(&mut self, from: u32, to: u32, bytes: u64, kind: &'static str, work: Work) {
         self.see(from, &Seen::Bulk { kind, bytes });
         let rtt_us = self.rtt_us(from, to);
-        let fifo = self.network.model() == BandwidthModel::Fifo && !self.scenario.network.tcp;
-        if bytes <= SMALL || fifo {
+        if bytes <= SMALL {
             let passed = self.network.pass(from, to, bytes, self.now);
             return self.plan_result(to, passed.after(rtt_us), work);
         }
