@@ -66,12 +66,11 @@ fn amend(world: &mut World, act: Act) {
         .expect("runs")
         .membership()
         .epoch();
-    world.request(0, Request::Propose(act));
+    world.request(0, Request::Propose(act.clone()));
     let open = |w: &World, site: usize| {
-        w.sites[site]
-            .machine
-            .as_ref()
-            .and_then(|m| m.amendments().first().map(|a| a.0))
+        let machine = w.sites[site].machine.as_ref()?;
+        let mut amendments = machine.amendments().into_iter();
+        amendments.find(|open| open.1 == act).map(|open| open.0)
     };
     for site in 1..4 {
         if world.sites[site].machine.is_none() {
@@ -253,8 +252,9 @@ fn a_flipped_bit_is_noticed_in_its_round_repaired_and_recorded() {
     invented::flip_next_fold(&mut world, 1);
     let before = world.sites[1].disk.side.len();
     reach(&mut world, 4);
+    let repaired = |w: &World| incidents(w, 1, "repair") == 1;
+    assert!(world.run_until(SECOND / 2, repaired), "in its round");
     assert_eq!(incidents(&world, 1, "divergence"), 1);
-    assert_eq!(incidents(&world, 1, "repair"), 1);
     assert!(
         world.sites[1].disk.side.len() >= before + 2,
         "both stand in the side log"
@@ -421,7 +421,8 @@ fn two_headers_of_one_member_are_evidence_and_the_run_goes_on() {
             "member {site} knows, once"
         );
     }
-    assert!((0..4).all(|site| world.root(site) == world.root(0)));
+    let equal = |w: &World| (0..4).all(|site| w.root(site) == w.root(0));
+    assert!(world.run_until(SECOND, equal), "the liar's machine too");
 
     // The same proof once more, told the other way round: nobody records it again.
     let proof = Evidence::TwoHeaders(Box::new(other), Box::new(own));

@@ -150,6 +150,8 @@ impl Member {
         self.progressed();
         self.resume_round(round);
         self.announce_presence();
+        // While rounds follow each other quickly nothing else says again what was lost.
+        self.say_motions_again();
         self.train_if_due();
         self.replay_ahead();
     }
@@ -423,7 +425,7 @@ impl Member {
         let may_sign = self.may_sign();
         let Some(work) = &mut self.work else { return };
         let said = work.collection.signed_holds(&self.me);
-        let mut ids: Vec<Digest> = said.iter().flat_map(|h| h.headers.clone()).collect();
+        let mut ids: Vec<Digest> = said.iter().flat_map(|h| &h.headers).copied().collect();
         if said.len() < 2 || ids.len() > MAX_HOLDS || !may_sign {
             return;
         }

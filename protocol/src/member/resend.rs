@@ -130,7 +130,7 @@ impl Member {
         self.remind_of_base();
     }
 
-    fn say_motions_again(&mut self) {
+    pub(super) fn say_motions_again(&mut self) {
         let said = self.motions.own_messages();
         said.into_iter().for_each(|message| self.broadcast(message));
     }

@@ -199,3 +199,24 @@ fn pauses_double_up_to_16_intervals_or_a_64th_of_a_long_deadline() {
         assert_eq!(settings.pause_us(resends), expected, "{why}");
     }
 }
+
+/// News keep pushing the moment away at which everything is said again. A motion that was lost must
+/// not wait for rounds to stand still.
+#[test]
+fn motions_are_said_again_in_every_round_until_they_are_in_force() {
+    let mut member = in_round_0();
+    let act = crate::ledger::Act::Remove { id: id(4) };
+    member.handle(member.now, Input::Operator(Request::Propose(act)));
+    let said = |outputs: Vec<Output>| {
+        let motions = outputs.into_iter().filter(
+            |output| matches!(output, Output::Broadcast(m) if matches!(**m, Message::Motion(_))),
+        );
+        motions.count()
+    };
+    assert_eq!(said(drain(&mut member)), 2, "the proposal, and its consent");
+    for round in 1..4 {
+        member.certified = Some(certified(round, root_of(&founding())));
+        member.enter_round();
+        assert_eq!(said(drain(&mut member)), 2, "round {round}");
+    }
+}
