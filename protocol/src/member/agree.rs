@@ -109,15 +109,23 @@ impl Member {
         work.view_ends = None;
         let view = work.simplex.view();
         // A member that may not vote cannot give the view up, and its time ends again and again.
-        if work.holds_passed_in.replace(view) != Some(view) {
+        let first = work.holds_passed_in.replace(view) != Some(view);
+        work.simplex.give_up();
+        // The vote goes first: a full queue drops what comes last.
+        while let Some(effect) = self.work.as_mut().and_then(|w| w.simplex.poll_effect()) {
+            self.carry_out(effect);
+        }
+        if first {
             self.merge_holds();
-            let holds = self.work.as_ref().map(|work| work.holds_of_left_out());
-            let holds = holds.into_iter().flatten();
-            holds.for_each(|holds| self.broadcast(Message::Holds(holds)));
+            self.pass_on_holds(view);
         }
-        if let Some(work) = &mut self.work {
-            work.simplex.give_up();
-        }
+    }
+
+    /// Passes on who holds what the proposal of a view left out.
+    fn pass_on_holds(&mut self, view: View) {
+        let holds = self.work.as_ref().map(|work| work.holds_of_left_out(view));
+        let holds = holds.into_iter().flatten();
+        holds.for_each(|holds| self.broadcast(Message::Holds(holds)));
     }
 
     /// Takes a vote.

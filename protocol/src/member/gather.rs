@@ -422,6 +422,7 @@ impl Member {
     /// Signs all this member holds once more in one message, where it took several: what has to be
     /// said again is then said, and passed on by others, in few.
     pub(super) fn merge_holds(&mut self) {
+        self.send_holds();
         let may_sign = self.may_sign();
         let Some(work) = &mut self.work else { return };
         let said = work.collection.signed_holds(&self.me);

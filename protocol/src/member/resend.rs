@@ -88,14 +88,18 @@ impl Member {
         self.merge_holds();
         let Some(work) = &self.work else { return };
         let decided = work.simplex.decided().is_some();
-        let mut messages: Vec<Message> = Vec::new();
+        // Votes go first: a full queue drops what comes last.
+        let votes = work.simplex.own_votes(&self.me).into_iter();
+        let mut messages: Vec<Message> = votes.map(Message::Vote).collect();
+        let standing = work.simplex.standing().into_iter();
+        messages.extend(standing.map(Message::Certificate));
         if !decided {
             let own = self.own.headers.get(&work.round);
             messages.extend(own.map(|(signed, _)| Message::Header(Box::new(signed.clone()))));
             let holds = work.collection.signed_holds(&self.me).iter().cloned();
             messages.extend(holds.map(Message::Holds));
             if work.simplex.has_given_up() {
-                let left_out = work.holds_of_left_out().into_iter();
+                let left_out = work.holds_of_left_out(work.simplex.view()).into_iter();
                 let others = left_out.filter(|holds| holds.member != self.me);
                 messages.extend(others.map(Message::Holds));
             }
@@ -104,23 +108,10 @@ impl Member {
             let mine = self.own.proposals.get(&(work.round, view)).cloned();
             messages.extend(mine.map(|proposal| Message::Proposal(Box::new(proposal))));
         }
-        messages.extend(
-            work.simplex
-                .own_votes(&self.me)
-                .into_iter()
-                .map(Message::Vote),
-        );
-        messages.extend(
-            work.simplex
-                .standing()
-                .into_iter()
-                .map(Message::Certificate),
-        );
         messages
             .into_iter()
             .for_each(|message| self.broadcast(message));
         self.say_motions_again();
-        self.send_holds();
         self.resend_root();
         self.ask_for_missing_block();
         self.ask_for_missing_views();

@@ -114,11 +114,16 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// What others need to know, if this member gives a view up because a header was left out:
-    /// who holds the headers that a quorum holds.
-    pub fn holds_of_left_out(&self) -> Vec<Holds> {
+    /// What others need to know, if this member gives a view up because its proposal left a header
+    /// out: who holds the headers that a quorum holds and the proposal lacks. Where nothing was
+    /// proposed nothing was left out.
+    pub fn holds_of_left_out(&self, view: View) -> Vec<Holds> {
+        let Some(pending) = self.proposals.get(&view) else {
+            return Vec::new();
+        };
         let held = self.collection.entries().filter(|e| e.quorum_at.is_some());
-        let ids: Vec<Digest> = held.map(|entry| entry.id).collect();
+        let ids = held.map(|entry| entry.id);
+        let ids: Vec<Digest> = ids.filter(|id| !pending.known.ids.contains(id)).collect();
         let about = |holds: &&Holds| holds.headers.iter().any(|id| ids.contains(id));
         self.collection.all_holds().filter(about).cloned().collect()
     }
