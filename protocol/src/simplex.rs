@@ -5,7 +5,7 @@
 //!   notarized but unfinalized block repeats that block ([`Support::Forced`], rule J2), where
 //!   the paper would extend it.
 //! - Proposals carry their justification, so a voter that missed lower views can judge them; what
-//!   it is too long to carry is asked for ([`justification`]).
+//!   it is too long to carry is asked for ([`Support`]).
 //! - Validity may depend on time (deadlines), so the caller judges blocks and may do so again
 //!   later; this machine only keeps the rules of voting.
 //!
