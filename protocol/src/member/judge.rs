@@ -131,8 +131,8 @@ impl Member {
     /// A member whose update the proposer must have known and left out without a reason.
     ///
     /// It must have known what a quorum held Δ before its proposal came and Δ before the deadline.
-    /// Where a quorum holds fewer updates than a cut may have, an empty one is no fault of the proposer:
-    /// else nobody could ever close a round in which too few train.
+    /// Where a quorum holds fewer updates than a cut may have, an empty one is no fault of the
+    /// proposer: else nobody could ever close a round in which too few train.
     fn left_out(&self, work: &Work, block: &Block, received: Timestamp) -> Option<MemberId> {
         let deadline = work.deadline(&self.settings).unwrap_or(received);
         let latest = received.min(deadline);

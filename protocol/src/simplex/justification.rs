@@ -1,8 +1,8 @@
 //! Why a block may be proposed in a view: the certificates of the views below it.
 //!
-//! J1: every lower view is nullified; any valid block may be proposed. J2: a lower view is notarized
-//! and all views between are nullified; then the notarized block may, whatever else is thought of
-//! it. Nothing else may be proposed.
+//! J1: every lower view is nullified; any valid block may be proposed. J2: a lower view is
+//! notarized and all views between are nullified; then the notarized block may, whatever else is
+//! thought of it. Nothing else may be proposed.
 //!
 //! A round can take more views than one message has certificates for. So a proposal carries those
 //! of the highest views, and is judged by what its voter knows, of which they are a part.

@@ -62,7 +62,10 @@ pub enum BandError {
         found: f64,
     },
     /// The means lie too far apart.
-    #[error("mean loss {} with faults, {} without: more than {} apart", .0.found, .0.expected, .0.allowed)]
+    #[error(
+        "mean loss {} with faults, {} without: more than {} apart",
+        .0.found, .0.expected, .0.allowed
+    )]
     Outside(Band),
 }
 
