@@ -96,6 +96,30 @@ fn a_flood_of_one_peer_leaves_little_behind() {
     assert!(fetched, "the others are served as before");
 }
 
+/// Said again in ever larger lists, or in lists that overlap, what a member holds counts once.
+#[test]
+fn holds_are_bounded_by_what_they_name_and_not_by_how_often() {
+    let mut member = in_round_0();
+    let mut says = |numbers: &[u32]| {
+        let mut ids: Vec<Digest> = numbers.iter().copied().map(digest).collect();
+        ids.sort();
+        let holds = Holds::signed(&RUN, EPOCH, Round(0), ids, &signer(2));
+        tell(&mut member, 2, Message::Holds(holds));
+        let work = member.work.as_ref().expect("in a round");
+        let kept = work.collection.signed_holds(&id(2)).iter();
+        let holder = |n: &u32| work.collection.holders(&digest(*n)).any(|by| *by == id(2));
+        (kept.count(), numbers.iter().all(holder))
+    };
+    // Four voters may announce two updates each: eight may be named.
+    assert_eq!(says(&[0]), (1, true));
+    assert_eq!(says(&[1, 2]), (2, true));
+    assert_eq!(says(&[2, 3]), (3, true), "overlapping");
+    assert_eq!(says(&[0, 1, 2, 3]), (1, true), "all of them in one");
+    assert_eq!(says(&[0, 1, 2, 3, 4, 5, 6]), (1, true), "and more");
+    assert_eq!(says(&[0, 7]), (2, true), "the eighth");
+    assert_eq!(says(&[8]), (2, false), "a ninth is too many");
+}
+
 #[test]
 fn messages_ahead_are_bounded_for_each_author() {
     let mut member = in_round_0();
