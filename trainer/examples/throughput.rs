@@ -52,19 +52,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             warmup_steps: 10,
             total_steps: 1000,
             min_lr_ratio: 0.1,
+            muon: None,
         },
         batch_key: [2; 32],
     };
-    let mut begun = Instant::now();
-    let report = engine.train(&plan, &data, &mut |progress| {
-        // The first two steps warm caches and thread pools up.
-        if progress.step == 2 {
-            begun = Instant::now();
-        }
+    let (mut begun, mut times) = (Instant::now(), Vec::new());
+    let report = engine.train(&plan, &data, &mut |_| {
+        times.push(begun.elapsed().as_secs_f64());
+        begun = Instant::now();
         Control::Continue
     })?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let part = steps as f64 / (steps + 2) as f64;
+    times.drain(..2);
+    times.sort_by(f64::total_cmp);
+    let seconds = times[times.len() / 2] * (steps + 2) as f64;
+    println!(
+        "fastest step {:.4} s, median {:.4} s",
+        times[0],
+        times[times.len() / 2]
+    );
+    let part = 1.0;
     println!(
         "{} parameters, micro-batch {micro_batch}, {threads} threads: \
          {:.0} tokens/s, {:.1} GFLOP/s, loss {:.4}",

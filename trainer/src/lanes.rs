@@ -1,47 +1,58 @@
-//! Sums in a fixed order: sixteen lanes, then a fixed tree, whatever the machine's vectors are.
+//! Passes over long vectors in a fixed order: chunks that threads share, sixteen lanes within.
+//!
+//! How many threads there are, and how wide the machine's vectors are, changes no bit.
 
-/// Lanes of every sum over a long vector.
+use crate::exact::isa::widest;
+
+/// Lanes of every sum.
 pub(crate) const LANES: usize = 16;
+/// Values that one job of a pass covers; sums over a vector are sums over its chunks, in order.
+pub(crate) const CHUNK: usize = 1 << 16;
 
-/// The sum of squares, accumulated in `f64`.
-pub(crate) fn square_sum(values: &[f32]) -> f64 {
-    let mut lanes = [0.0f64; LANES];
-    let blocks = values.chunks_exact(LANES);
-    let rest = blocks.remainder();
-    for block in blocks {
-        for (lane, value) in lanes.iter_mut().zip(block) {
+widest! {
+    /// The sum of squares of one chunk, accumulated in `f64`.
+    fn square_sum(values: &[f32]) -> f64 {
+        let mut lanes = [0.0f64; LANES];
+        let blocks = values.chunks_exact(LANES);
+        let rest = blocks.remainder();
+        for block in blocks {
+            for (lane, value) in lanes.iter_mut().zip(block) {
+                let value = f64::from(*value);
+                *lane += value * value;
+            }
+        }
+        for (lane, value) in lanes.iter_mut().zip(rest) {
             let value = f64::from(*value);
             *lane += value * value;
         }
-    }
-    for (lane, value) in lanes.iter_mut().zip(rest) {
-        let value = f64::from(*value);
-        *lane += value * value;
-    }
-    tree(lanes)
-}
-
-/// Whether no value is NaN or infinite.
-pub(crate) fn all_finite(values: &[f32]) -> bool {
-    const EXPONENT: u32 = 0x7f80_0000;
-    let worst = values
-        .iter()
-        .fold(0, |worst, value| worst.max(value.to_bits() & EXPONENT));
-    worst != EXPONENT
-}
-
-/// Adds `values` to `sums`, element by element.
-pub(crate) fn add(sums: &mut [f32], values: &[f32]) {
-    assert_eq!(
-        sums.len(),
-        values.len(),
-        "a gradient is as long as its weights"
-    );
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += value;
+        tree(lanes)
     }
 }
 
+widest! {
+    /// Whether no value is NaN or infinite.
+    fn all_finite(values: &[f32]) -> bool {
+        const EXPONENT: u32 = 0x7f80_0000;
+        let worst = values
+            .iter()
+            .fold(0, |worst, value| worst.max(value.to_bits() & EXPONENT));
+        worst != EXPONENT
+    }
+}
+
+widest! {
+    /// Adds to each sum the values of `parts`, one part after the other.
+    fn add(sums: &mut [f32], parts: &[&[f32]]) {
+        for part in parts {
+            let part = &part[..sums.len()];
+            for (sum, value) in sums.iter_mut().zip(part) {
+                *sum += value;
+            }
+        }
+    }
+}
+
+#[inline(always)]
 fn tree(mut lanes: [f64; LANES]) -> f64 {
     let mut width = LANES / 2;
     while width > 0 {
@@ -76,5 +87,14 @@ mod tests {
                 assert!(!all_finite(&values), "{bad} at {at}");
             }
         }
+    }
+
+    #[test]
+    fn parts_are_added_in_order() {
+        let mut sums = vec![1.0f32; 5];
+        let (large, small) = ([1e8f32; 5], [-1e8f32; 5]);
+        add(&mut sums, &[&large, &small]);
+        // (1 + 1e8) rounds to 1e8 before the second part comes.
+        assert_eq!(sums, [0.0; 5]);
     }
 }

@@ -12,6 +12,7 @@ pub mod data;
 mod durable;
 mod engine;
 mod entropy;
+mod exact;
 mod generate;
 mod lanes;
 mod llama;
@@ -29,6 +30,7 @@ pub use engine::{
     Control, Engine, EngineError, Evaluation, InnerPlan, InnerReport, Progress, hash_state,
 };
 pub use entropy::order1_entropy;
+pub use exact::isa::{Isa, MissingIsa};
 pub use generate::{GenerateError, Sampling, generate};
 pub use llama::{LlamaEngine, MAX_THREADS, NewEngineError};
-pub use optimizer::{AdamWConfig, MomentsError, SettingError};
+pub use optimizer::{AdamWConfig, MomentsError, MuonConfig, SettingError};

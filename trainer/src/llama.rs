@@ -1,4 +1,4 @@
-//! The engine of the decoder on burn's CPU backend.
+//! The engine of the decoder on the CPU.
 
 use crate::batch::{Batch, MicroBatch};
 use crate::config::{ConfigError, ModelConfig};
@@ -6,16 +6,12 @@ use crate::data::{DOCUMENT_BOUNDARY, TokenSource};
 use crate::engine::{
     Control, Engine, EngineError, Evaluation, InnerPlan, InnerReport, Progress, hash_state,
 };
-use crate::lanes;
-use crate::model::{Decoder, kernels::Kernels};
-use crate::optimizer::Moments;
+use crate::exact::{Weights, Workspace};
+use crate::lanes::{self, CHUNK};
+use crate::model::Decoder;
+use crate::optimizer::{Moments, Pass};
 use crate::workers::Workers;
 use archipel_protocol::layout::Layout;
-use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Tensor, TensorData};
-
-type Tape = Autodiff<Flex>;
-type Weights = Vec<Tensor<Flex, 2>>;
 
 /// The most worker threads an engine starts.
 pub const MAX_THREADS: usize = 1024;
@@ -24,15 +20,11 @@ pub const MAX_THREADS: usize = 1024;
 pub struct LlamaEngine {
     decoder: Decoder,
     workers: Workers,
+    /// One a worker.
+    workspaces: Vec<Workspace>,
     params: Vec<f32>,
     moments: Moments,
     gradient: Vec<f32>,
-}
-
-/// The loss and gradient of one micro-batch.
-struct Part {
-    losses: Vec<f32>,
-    gradients: Vec<TensorData>,
 }
 
 impl LlamaEngine {
@@ -51,6 +43,7 @@ impl LlamaEngine {
             Workers::new(threads).map_err(|reason| EngineError::Threads { threads, reason })?;
         Ok(Self {
             decoder,
+            workspaces: (0..threads).map(|_| Workspace::default()).collect(),
             workers,
             params: vec![0.0; parameters],
             moments: Moments::fresh(parameters),
@@ -74,21 +67,21 @@ impl LlamaEngine {
             .try_for_each(|job| job.check(self.config().vocabulary))?;
         let tokens: usize = jobs.iter().map(|job| job.windows()).sum::<usize>() * self.context();
         let scale = 1.0 / tokens as f32;
-        let weights = self.decoder.weights::<Flex>(&self.params);
-        let decoder = &self.decoder;
+        let workers = &self.workers;
+        let weights = Weights::new(&self.decoder, &self.params, workers, true);
         self.gradient.fill(0.0);
-        let (gradient, mut loss) = (&mut self.gradient, 0.0f64);
-        self.workers.in_order(
-            &jobs,
-            |job| backward(decoder, &weights, job, scale),
-            |part: Part| {
-                loss += part.losses.iter().map(|loss| f64::from(*loss)).sum::<f64>();
-                for (range, part) in decoder.ranges().zip(&part.gradients) {
-                    lanes::add(&mut gradient[range], floats(part));
-                }
-                Ok::<_, EngineError>(())
-            },
-        )?;
+        let mut loss = 0.0f64;
+        let work = |(job, workspace): (&MicroBatch<'_>, &mut Workspace)| {
+            let (inputs, targets) = (job.inputs(), job.targets());
+            workspace.train(&weights, &inputs, &targets, job.windows(), scale)
+        };
+        for wave in jobs.chunks(workers.count()) {
+            let jobs = wave.iter().zip(&mut self.workspaces).collect();
+            for losses in workers.at_once(jobs, &work) {
+                loss += losses.iter().map(|loss| f64::from(*loss)).sum::<f64>();
+            }
+            add_parts(workers, &self.workspaces[..wave.len()], &mut self.gradient);
+        }
         Ok(loss / tokens as f64)
     }
 
@@ -102,7 +95,9 @@ impl LlamaEngine {
         let windows = plan.batch_sequences as usize;
         let batch = Batch::draw(data, &plan.batch_key, step, windows, self.context())?;
         let loss = self.gradient(&batch, plan.micro_batch as usize)?;
-        let norm = lanes::square_sum(&self.gradient).sqrt();
+        let chunks = self.gradient.chunks(CHUNK).collect();
+        let squares = self.workers.spread(chunks, lanes::square_sum);
+        let norm = squares.iter().sum::<f64>().sqrt();
         if !norm.is_finite() {
             return Err(self.not_finite(step, "gradient", &self.gradient));
         }
@@ -114,14 +109,19 @@ impl LlamaEngine {
                 tensor,
             });
         }
-        let lr = plan.optimizer.learning_rate(plan.schedule_offset + step);
-        let layout = self.decoder.layout();
-        let (params, gradient) = (&mut self.params, &self.gradient);
-        self.moments
-            .step(&plan.optimizer, layout, lr, gradient, norm, params);
-        if !lanes::all_finite(&self.params) {
+        let global_step = plan.schedule_offset + step;
+        let pass = Pass {
+            config: &plan.optimizer,
+            layout: self.decoder.layout(),
+            workers: &self.workers,
+            step: global_step,
+            gradient: &self.gradient,
+            norm,
+        };
+        if !self.moments.step(&pass, &mut self.params) {
             return Err(self.not_finite(step, "weight", &self.params));
         }
+        let lr = plan.optimizer.learning_rate(global_step);
         Ok((loss, norm, lr))
     }
 
@@ -235,18 +235,20 @@ impl Engine for LlamaEngine {
             }
             MicroBatch::of_window(window).check(self.config().vocabulary)?;
         }
-        let weights = self.decoder.weights::<Flex>(&self.params);
-        let decoder = &self.decoder;
+        let workers = &self.workers;
+        let weights = Weights::new(&self.decoder, &self.params, workers, false);
         let (mut nats, mut bytes) = (0.0f64, 0u64);
-        self.workers.in_order(
-            windows,
-            |window| losses(decoder, &weights, MicroBatch::of_window(window)),
-            |losses| {
+        let work = |(window, workspace): (&&[u8], &mut Workspace)| {
+            let window = MicroBatch::of_window(window);
+            workspace.losses(&weights, &window.inputs(), &window.targets(), 1)
+        };
+        for wave in windows.chunks(workers.count()) {
+            let jobs = wave.iter().zip(&mut self.workspaces).collect();
+            for losses in workers.at_once(jobs, &work) {
                 bytes += losses.len() as u64;
                 nats += losses.iter().map(|loss| f64::from(*loss)).sum::<f64>();
-                Ok::<_, EngineError>(())
-            },
-        )?;
+            }
+        }
         let bits = nats / std::f64::consts::LN_2;
         let bits_per_byte = if bytes == 0 { 0.0 } else { bits / bytes as f64 };
         Ok(Evaluation {
@@ -271,46 +273,22 @@ impl Engine for LlamaEngine {
         if let Some(token) = tokens.iter().copied().find(|token| *token >= vocabulary) {
             return Err(EngineError::Token { token, vocabulary });
         }
-        let decoder = &self.decoder;
-        let weights = decoder.weights::<Flex>(&self.params);
-        let work = |tokens: &Vec<u32>| decoder.logits::<Flex>(&weights, tokens, 1).into_data();
-        let mut last = Vec::new();
-        self.workers.in_order(&[tokens], work, |logits| {
-            let logits = floats(&logits);
-            last = logits[logits.len() - vocabulary as usize..].to_vec();
-            Ok::<_, EngineError>(())
-        })?;
-        Ok(last)
+        let weights = Weights::new(&self.decoder, &self.params, &self.workers, false);
+        Ok(self.workspaces[0].last_logits(&weights, &tokens))
     }
 }
 
-/// Forward and backward of one micro-batch, on the calling thread alone.
-fn backward(decoder: &Decoder, weights: &Weights, job: &MicroBatch<'_>, scale: f32) -> Part {
-    let leaf = |weight: &Tensor<Flex, 2>| Tensor::from_inner(weight.clone()).require_grad();
-    let leaves: Vec<Tensor<Tape, 2>> = weights.iter().map(leaf).collect();
-    let logits = decoder.logits::<Tape>(&leaves, &job.inputs(), job.windows());
-    let losses = Tape::token_losses(logits, &job.targets());
-    let values = losses.clone().inner().into_data();
-    let gradients = (losses.sum() * scale).backward();
-    let gradient = |leaf: &Tensor<Tape, 2>| {
-        leaf.grad(&gradients)
-            .expect("every weight takes part in the loss")
-            .into_data()
-    };
-    Part {
-        losses: floats(&values).to_vec(),
-        gradients: leaves.iter().map(gradient).collect(),
-    }
-}
-
-fn losses(decoder: &Decoder, weights: &Weights, job: MicroBatch<'_>) -> Vec<f32> {
-    let logits = decoder.logits::<Flex>(weights, &job.inputs(), job.windows());
-    let losses = Flex::token_losses(logits, &job.targets()).into_data();
-    floats(&losses).to_vec()
-}
-
-fn floats(data: &TensorData) -> &[f32] {
-    data.as_slice().expect("every tensor of the model is f32")
+/// Adds the gradients of micro-batches to the whole, in their order.
+fn add_parts(workers: &Workers, parts: &[Workspace], gradient: &mut [f32]) {
+    let jobs = gradient.chunks_mut(CHUNK).enumerate().collect();
+    workers.spread(jobs, |(chunk, sums): (usize, &mut [f32])| {
+        let from = chunk * CHUNK;
+        let parts: Vec<&[f32]> = parts
+            .iter()
+            .map(|part| &part.gradient()[from..from + sums.len()])
+            .collect();
+        lanes::add(sums, &parts);
+    });
 }
 
 fn same_length(expected: usize, found: usize) -> Result<(), EngineError> {

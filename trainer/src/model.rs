@@ -1,34 +1,34 @@
-//! The decoder: tokens in, logits out, as plain functions over tensors built from flat slices.
+//! The decoder's shape: which matrices it has, where they lie in the flat vector, how they follow.
 //!
 //! Llama's shape (arXiv 2302.13971): pre-norm blocks with RMS norm, rotary positions, causal
 //! attention with grouped keys and values, SwiGLU, a linear head. Activations are matrices of one
-//! row a token; what a row's neighbours are is known to attention alone. Everything hot goes
-//! through [`Kernels`].
+//! row a token; what a row's neighbours are is known to attention alone. [`crate::exact`] computes
+//! it on the CPU; with the feature `burn`, `tensors` builds it from the operations of any backend
+//! of burn.
 
-mod causal;
-mod flex;
+mod geometry;
+#[cfg(feature = "burn")]
 pub(crate) mod kernels;
+#[cfg(feature = "burn")]
 mod plain;
-mod rows;
-mod tape;
-mod widest;
+#[cfg(feature = "burn")]
+mod tensors;
 
 use crate::config::{ConfigError, ModelConfig, layout};
 use archipel_protocol::layout::Layout;
-use burn::tensor::{Tensor, TensorData};
-use kernels::{Attention, Kernels};
+pub(crate) use geometry::Attention;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Weights of one block, as positions in the list of matrices.
-const PER_LAYER: usize = 6;
+pub(crate) const PER_LAYER: usize = 6;
 
 /// A matrix of weights: neighbours in the flat vector that enter one product.
 #[derive(Clone, Debug)]
-struct Matrix {
-    range: Range<usize>,
-    rows: usize,
-    columns: usize,
+pub(crate) struct Matrix {
+    pub(crate) range: Range<usize>,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
 }
 
 /// The computation of one model shape.
@@ -61,53 +61,14 @@ impl Decoder {
         &self.layout
     }
 
-    /// Builds the weights from the flat vector.
-    pub(crate) fn weights<B: Kernels>(&self, params: &[f32]) -> Vec<Tensor<B, 2>> {
-        let device = Default::default();
-        let tensor = |matrix: &Matrix| {
-            let values = params[matrix.range.clone()].to_vec();
-            let data = TensorData::new(values, [matrix.rows, matrix.columns]);
-            Tensor::from_data(data, &device)
-        };
-        self.matrices.iter().map(tensor).collect()
+    /// The matrices of weights, in the order of the flat vector.
+    pub(crate) fn matrices(&self) -> &[Matrix] {
+        &self.matrices
     }
 
-    /// Where each of the [`Self::weights`] lies in the flat vector.
-    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.matrices.iter().map(|matrix| matrix.range.clone())
-    }
-
-    /// The logits after every token of `windows` windows, one row a token.
-    ///
-    /// # Shapes
-    /// `tokens`: windows · length, window by window. Result: `[tokens, vocabulary]`.
-    pub(crate) fn logits<B: Kernels>(
-        &self,
-        weights: &[Tensor<B, 2>],
-        tokens: &[u32],
-        windows: usize,
-    ) -> Tensor<B, 2> {
-        let eps = self.config.norm_eps;
-        let length = tokens.len() / windows;
-        let mut stream = B::embed(weights[0].clone(), tokens);
-        for layer in 0..self.config.layers as usize {
-            let block = &weights[1 + layer * PER_LAYER..];
-            let normed = B::rms_norm(stream.clone(), block[0].clone(), eps);
-            let qkv = B::project(normed, block[1].clone());
-            let mixed = B::causal_attention(qkv, &self.attention, length);
-            stream = stream + B::project(mixed, block[2].clone());
-            let normed = B::rms_norm(stream.clone(), block[3].clone(), eps);
-            let inner = B::swiglu(B::project(normed, block[4].clone()));
-            stream = stream + B::project(inner, block[5].clone());
-        }
-        let end = 1 + self.config.layers as usize * PER_LAYER;
-        let normed = B::rms_norm(stream, weights[end].clone(), eps);
-        let head = if self.config.tied {
-            &weights[0]
-        } else {
-            &weights[end + 1]
-        };
-        B::project(normed, head.clone())
+    /// The geometry of attention.
+    pub(crate) fn attention(&self) -> &Attention {
+        &self.attention
     }
 }
 
@@ -135,5 +96,5 @@ fn matrices(config: &ModelConfig, layout: &Layout) -> Vec<Matrix> {
     matrices
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "burn"))]
 mod tests;

@@ -32,6 +32,7 @@ impl From<&InnerPlan> for AdamWConfig {
             warmup_steps: inner.warmup_steps,
             total_steps: inner.total_steps,
             min_lr_ratio: inner.min_lr_ratio.to_f32(),
+            muon: None,
         }
     }
 }

@@ -38,6 +38,7 @@ fn trained_hash(threads: usize) -> String {
             warmup_steps: 2,
             total_steps: 100,
             min_lr_ratio: 0.1,
+            muon: None,
         },
         batch_key: [9; 32],
     };

@@ -1,5 +1,7 @@
+use super::moments::{HEADER_BYTES, Pass};
 use super::*;
-use archipel_protocol::layout::TensorSpec;
+use crate::workers::Workers;
+use archipel_protocol::layout::{Layout, TensorSpec};
 
 fn settings() -> AdamWConfig {
     AdamWConfig {
@@ -12,7 +14,33 @@ fn settings() -> AdamWConfig {
         warmup_steps: 4,
         total_steps: 104,
         min_lr_ratio: 0.1,
+        muon: None,
     }
+}
+
+/// Steps of the schedule at which the rate is at its peak of 0.1, and at its end of 0.01.
+const PEAK: u64 = 4;
+const END: u64 = 1000;
+
+fn step(
+    moments: &mut Moments,
+    config: &AdamWConfig,
+    layout: &Layout,
+    step: u64,
+    gradient: &[f32],
+    norm: f64,
+    params: &mut [f32],
+) -> bool {
+    let workers = Workers::new(2).expect("threads start");
+    let pass = Pass {
+        config,
+        layout,
+        workers: &workers,
+        step,
+        gradient,
+        norm,
+    };
+    moments.step(&pass, params)
 }
 
 fn two_tensors() -> Layout {
@@ -67,7 +95,15 @@ fn the_first_step_is_the_sign_and_vectors_do_not_decay() {
     let mut moments = Moments::fresh(6);
     let mut params = vec![1.0; 6];
     let gradient = [3.0, -2.0, 0.0, 1e-3, 5.0, -5.0];
-    moments.step(&settings(), &layout, 0.1, &gradient, 8.0, &mut params);
+    assert!(step(
+        &mut moments,
+        &settings(),
+        &layout,
+        PEAK,
+        &gradient,
+        8.0,
+        &mut params
+    ));
     let expected = [0.85, 1.05, 0.95, 0.85, 0.9, 1.1];
     for (param, expected) in params.iter().zip(expected) {
         assert!((param - expected).abs() < 1e-5, "{params:?}");
@@ -84,7 +120,15 @@ fn clipping_scales_the_whole_gradient() {
             clip_norm,
             ..settings()
         };
-        moments.step(&settings, &layout, 0.1, gradient, norm, &mut [0.0; 6]);
+        step(
+            &mut moments,
+            &settings,
+            &layout,
+            PEAK,
+            gradient,
+            norm,
+            &mut [0.0; 6],
+        );
         moments
     };
     let long = [4.0, 0.0, 0.0, 0.0, 0.0, 0.0];
@@ -101,18 +145,26 @@ fn many_steps_follow_the_paper() {
     let mut moments = Moments::fresh(6);
     let mut params = vec![0.3f32; 6];
     let (mut m, mut v, mut p) = ([0.0f64; 6], [0.0f64; 6], [f64::from(0.3f32); 6]);
-    for step in 1..=50i32 {
+    for count in 1..=50i32 {
         let gradient: Vec<f32> = (0..6)
-            .map(|i| ((step * 7 + i * 3) % 11) as f32 - 5.0)
+            .map(|i| ((count * 7 + i * 3) % 11) as f32 - 5.0)
             .collect();
-        moments.step(&settings, &layout, 0.01, &gradient, 1.0, &mut params);
+        step(
+            &mut moments,
+            &settings,
+            &layout,
+            END,
+            &gradient,
+            1.0,
+            &mut params,
+        );
         for i in 0..6 {
             let g = f64::from(gradient[i]);
             m[i] = 0.9 * m[i] + 0.1 * g;
             v[i] = 0.99 * v[i] + 0.01 * g * g;
             let (mc, vc) = (
-                m[i] / (1.0 - 0.9f64.powi(step)),
-                v[i] / (1.0 - 0.99f64.powi(step)),
+                m[i] / (1.0 - 0.9f64.powi(count)),
+                v[i] / (1.0 - 0.99f64.powi(count)),
             );
             let decay = if i < 4 { 0.5 } else { 0.0 };
             p[i] -= 0.01 * (mc / (vc.sqrt() + 1e-8) + decay * p[i]);
@@ -132,7 +184,15 @@ fn a_state_survives_its_encoding_and_has_one_only() {
     let mut moments = Moments::fresh(6);
     assert_eq!(moments.encode(), Vec::<u8>::new());
     assert_eq!(Moments::decode(&[], &layout), Ok(moments.clone()));
-    moments.step(&settings(), &layout, 0.1, &[1.0; 6], 1.0, &mut [0.0; 6]);
+    step(
+        &mut moments,
+        &settings(),
+        &layout,
+        PEAK,
+        &[1.0; 6],
+        1.0,
+        &mut [0.0; 6],
+    );
     let bytes = moments.encode();
     assert_eq!(Moments::decode(&bytes, &layout), Ok(moments));
 
@@ -166,4 +226,85 @@ fn a_state_survives_its_encoding_and_has_one_only() {
         };
         assert_eq!(Moments::decode(&bytes[..length], &layout), Err(expected));
     }
+}
+
+/// Muon moves hidden matrices along their orthogonalized momentum, and leaves the others to AdamW.
+#[test]
+fn muon_moves_hidden_matrices_only() {
+    let tensor = |name: &str, shape: &[u32]| TensorSpec {
+        name: name.into(),
+        shape: shape.to_vec(),
+    };
+    let layout = Layout::new(vec![
+        tensor("model.embed_tokens.weight", &[2, 2]),
+        tensor("model.layers.0.self_attn.q_proj.weight", &[2, 2]),
+        tensor("model.norm.weight", &[2]),
+    ])
+    .expect("a layout");
+    let gradient = [3.0, 0.0, 0.0, 1.0, 3.0, 0.0, 0.0, 1.0, 3.0, 1.0];
+    let run = |muon: Option<MuonConfig>| {
+        let config = AdamWConfig {
+            weight_decay: 0.0,
+            muon,
+            ..settings()
+        };
+        let (mut moments, mut params) = (Moments::fresh(10), [0.0; 10]);
+        assert!(step(
+            &mut moments,
+            &config,
+            &layout,
+            PEAK,
+            &gradient,
+            1.0,
+            &mut params
+        ));
+        params
+    };
+    let muon = MuonConfig {
+        lr: 0.02,
+        momentum: 0.95,
+        iterations: 5,
+    };
+    let (with, without) = (run(Some(muon)), run(None));
+    assert_eq!(with[..4], without[..4]);
+    assert_eq!(with[8..], without[8..]);
+    // Both singular values, 3 and 1, become about one; nothing beside the diagonal moves.
+    for at in [4, 7] {
+        assert!((-0.025..-0.012).contains(&with[at]), "{with:?}");
+    }
+    assert_eq!(with[5..7], [0.0, 0.0]);
+    let config = AdamWConfig {
+        muon: Some(MuonConfig {
+            lr: 0.02,
+            momentum: 1.0,
+            iterations: 5,
+        }),
+        ..settings()
+    };
+    let message = config.validate().expect_err("out of range").to_string();
+    assert!(
+        message.contains("muon.momentum must be in 0..1"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_weight_that_is_not_finite_is_told() {
+    let layout = two_tensors();
+    let mut params = [f32::MAX; 6];
+    let huge = AdamWConfig {
+        lr: f32::MAX,
+        ..settings()
+    };
+    let gradient = [-1.0; 6];
+    let mut moments = Moments::fresh(6);
+    assert!(!step(
+        &mut moments,
+        &huge,
+        &layout,
+        PEAK,
+        &gradient,
+        1.0,
+        &mut params
+    ));
 }
