@@ -6,11 +6,15 @@
 
 mod attention;
 mod backward;
+#[cfg(test)]
+mod definition;
 mod forward;
 pub(crate) mod functions;
 pub(crate) mod isa;
 pub(crate) mod product;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 pub(crate) use forward::Workspace;

@@ -3,6 +3,8 @@
 //! Each worker is a pool of one thread, so that whatever a tensor library parallelizes inside an
 //! operation runs on that thread alone. Results are taken in the order of the jobs.
 
+use std::sync::Mutex;
+
 /// A fixed number of worker threads.
 pub(crate) struct Workers {
     pools: Vec<rayon::ThreadPool>,
@@ -26,23 +28,6 @@ impl Workers {
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.pools.len()
-    }
-
-    /// Computes every job, one a worker at a time, and hands out the results in the jobs' order.
-    pub(crate) fn in_order<J: Send, R: Send>(
-        &self,
-        jobs: impl IntoIterator<Item = J>,
-        work: impl Fn(J) -> R + Sync,
-        mut take: impl FnMut(R),
-    ) {
-        let mut jobs = jobs.into_iter();
-        loop {
-            let wave: Vec<J> = jobs.by_ref().take(self.pools.len()).collect();
-            if wave.is_empty() {
-                return;
-            }
-            self.at_once(wave, &work).into_iter().for_each(&mut take);
-        }
     }
 
     /// Computes at most as many jobs as there are workers, each on its own; results in order.
@@ -69,24 +54,31 @@ impl Workers {
         results.into_iter().map(done).collect()
     }
 
-    /// Computes jobs that cost about the same, in as many parts as there are workers; results in
-    /// the order of the jobs.
+    /// Computes all jobs, each worker the next one that is free; results in the order of the jobs.
     pub(crate) fn spread<J: Send, R: Send>(
         &self,
         jobs: Vec<J>,
         work: impl Fn(J) -> R + Sync,
     ) -> Vec<R> {
-        let each = jobs.len().div_ceil(self.pools.len()).max(1);
-        let (mut parts, mut jobs) = (Vec::new(), jobs.into_iter());
-        loop {
-            let part: Vec<J> = jobs.by_ref().take(each).collect();
-            if part.is_empty() {
-                break;
+        let workers = self.pools.len().min(jobs.len());
+        let queue = Mutex::new(jobs.into_iter().enumerate());
+        let next = || {
+            queue
+                .lock()
+                .expect("no job panics while it is taken")
+                .next()
+        };
+        let part = |()| {
+            let mut results = Vec::new();
+            while let Some((index, job)) = next() {
+                results.push((index, work(job)));
             }
-            parts.push(part);
-        }
-        let part = |jobs: Vec<J>| jobs.into_iter().map(&work).collect::<Vec<R>>();
-        self.at_once(parts, &part).into_iter().flatten().collect()
+            results
+        };
+        let parts = self.at_once(vec![(); workers], &part);
+        let mut results: Vec<(usize, R)> = parts.into_iter().flatten().collect();
+        results.sort_unstable_by_key(|(index, _)| *index);
+        results.into_iter().map(|(_, result)| result).collect()
     }
 }
 
@@ -99,10 +91,11 @@ mod tests {
         let expected: Vec<usize> = (0..17).map(|i| i * i).collect();
         for threads in [1, 2, 3, 8, 20] {
             let workers = Workers::new(threads).expect("threads start");
-            let mut found = Vec::new();
-            workers.in_order(0..17, |i| i * i, |square| found.push(square));
-            assert_eq!(found, expected, "{threads} threads");
-            assert_eq!(workers.spread((0..17).collect(), |i| i * i), expected);
+            assert_eq!(
+                workers.spread((0..17).collect(), |i| i * i),
+                expected,
+                "{threads}"
+            );
             assert!(workers.spread(Vec::new(), |i: usize| i).is_empty());
         }
     }

@@ -10,7 +10,7 @@
 use super::functions::exp;
 use super::isa::widest;
 use super::product::{Into, Packed, Rows, Size, multiply, multiply_transposed};
-use super::rows::{lane_max, lane_sum};
+use super::rows::{LANES, lane_max, lane_sum};
 use crate::model::Attention;
 use std::cell::RefCell;
 
@@ -327,13 +327,33 @@ widest! {
         for ((from, to), (cosines, sines)) in rows.zip(tables) {
             let (left, right) = from[..width].split_at(half);
             let (to_left, to_right) = to[..width].split_at_mut(half);
-            for i in 0..half {
+            // Whole blocks have a length that the compiler knows.
+            let whole = half - half % LANES;
+            for at in (0..whole).step_by(LANES) {
+                let (left, right) = (lanes(left, at), lanes(right, at));
+                let (cosines, sines) = (lanes(cosines, at), lanes(sines, at));
+                let mut turned = ([0.0f32; LANES], [0.0f32; LANES]);
+                for i in 0..LANES {
+                    let sine = sines[i] * sign;
+                    turned.0[i] = (left[i] * cosines[i] - right[i] * sine) * scale;
+                    turned.1[i] = (right[i] * cosines[i] + left[i] * sine) * scale;
+                }
+                to_left[at..at + LANES].copy_from_slice(&turned.0);
+                to_right[at..at + LANES].copy_from_slice(&turned.1);
+            }
+            for i in whole..half {
                 let sine = sines[i] * sign;
                 to_left[i] = (left[i] * cosines[i] - right[i] * sine) * scale;
                 to_right[i] = (right[i] * cosines[i] + left[i] * sine) * scale;
             }
         }
     }
+}
+
+/// A block of lanes.
+#[inline(always)]
+fn lanes(values: &[f32], at: usize) -> &[f32; LANES] {
+    values[at..at + LANES].try_into().expect("sixteen values")
 }
 
 widest! {

@@ -1,6 +1,6 @@
 //! Matrix products whose every bit is defined, whatever the machine.
 //!
-//! The definition ([`definition`]): the inner dimension is cut into blocks of [`BLOCK`]; within a
+//! The definition (in code: `exact::definition::product`): the inner dimension is cut into blocks of [`BLOCK`]; within a
 //! block, products are fused into a sum that starts at zero, in order; the block's sum is stored,
 //! or added to what is there, in block order:
 //!
@@ -267,16 +267,19 @@ pub(crate) fn multiply_transposed(
             let b = Rows::new(&b.values[from * b.stride..], b.stride);
             buffers.right.pack_rows(b, inner, size.columns);
             let (left, right) = (&mut buffers.left, &buffers.right);
-            match Isa::current() {
+            match (Isa::current(), right.panel) {
                 // SAFETY: a choice is made only of instructions that the machine said it has.
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code)]
-                Isa::Avx512 => unsafe { wide_block(size, a, left, right, c, stride, into) },
-                // SAFETY: as above.
+                (Isa::Avx512, 32) => unsafe { wide_block(size, a, left, right, c, stride, into) },
+                // SAFETY: as above; AVX-512 machines have AVX2.
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code)]
-                Isa::Avx2 => unsafe { middle_block(size, a, left, right, c, stride, into) },
-                _ => sweep_block::<1, 16>(size, a, left, right, c, stride, into),
+                (Isa::Avx2 | Isa::Avx512, 16) => unsafe {
+                    middle_block(size, a, left, right, c, stride, into)
+                },
+                (_, 16) => sweep_block::<1, 16>(size, a, left, right, c, stride, into),
+                (_, _) => sweep_block::<1, 32>(size, a, left, right, c, stride, into),
             }
         }
     });
@@ -428,14 +431,18 @@ fn sweep<const R: usize, const C: usize>(
     }
 }
 
-/// Copies rows of a block together: they are read once a panel, from near.
+/// Rows of a block that follow each other, for they are read once a panel; copied where they lie
+/// apart.
 #[inline(always)]
 fn gather<'a>(
-    a: Rows<'_>,
+    a: Rows<'a>,
     (strip, rows): (usize, usize),
     (from, depth): (usize, usize),
     buffer: &'a mut Vec<f32>,
 ) -> Rows<'a> {
+    if a.stride == depth {
+        return Rows::new(&a.values[strip * depth..], depth);
+    }
     buffer.resize(buffer.len().max(STRIP * BLOCK), 0.0);
     for (row, out) in buffer.chunks_exact_mut(depth).take(rows).enumerate() {
         out.copy_from_slice(a.row(strip + row, from, depth));

@@ -55,10 +55,7 @@ impl<'a> Weights<'a> {
             let is_product = matrix.rows > 1 && (index > 0 || is_head);
             is_product.then(|| PackedWeight::new(&params[matrix.range.clone()], matrix, trains))
         };
-        let mut packed = Vec::with_capacity(decoder.matrices().len());
-        workers.in_order(decoder.matrices().iter().enumerate(), pack, |weight| {
-            packed.push(weight);
-        });
+        let packed = workers.spread(decoder.matrices().iter().enumerate().collect(), pack);
         Self {
             params,
             decoder,

@@ -187,7 +187,6 @@ impl Moments {
                 }
             }
         }
-        let mut finite = true;
         let moved = pass.workers.spread(elements, |(update, part)| {
             let Part {
                 gradient,
@@ -198,10 +197,9 @@ impl Moments {
             adamw(&update, gradient, first, second, params);
             lanes::all_finite(params)
         });
-        finite &= moved.into_iter().all(|finite| finite);
-        pass.workers
-            .in_order(matrices, MuonStep::apply, |moved| finite &= moved);
-        finite
+        let finite = moved.into_iter().all(|finite| finite);
+        let moved = pass.workers.spread(matrices, MuonStep::apply);
+        finite & moved.into_iter().all(|finite| finite)
     }
 
     /// The vectors of a step, tensor by tensor.
@@ -292,7 +290,7 @@ fn is_hidden(spec: &TensorSpec) -> bool {
 
 /// The numbers of one step, the same for every element of a tensor.
 #[derive(Clone, Copy)]
-struct Update {
+pub(crate) struct Update {
     clip: f32,
     beta1: f32,
     beta2: f32,
