@@ -22,6 +22,7 @@ mod optimizer;
 mod plan;
 mod transcendental;
 mod workers;
+mod yardstick;
 
 pub use checkpoint::{
     CheckpointError, CheckpointInfo, MAX_HEADER_BYTES, read_checkpoint, write_checkpoint,
@@ -36,3 +37,4 @@ pub use generate::{GenerateError, Sampling, generate};
 pub use llama::{LlamaEngine, MAX_THREADS, NewEngineError};
 pub use numerics::{FINGERPRINT, NUMERICS_CLASS, NumericsError, Proof, fingerprint, prove};
 pub use optimizer::{AdamWConfig, MomentsError, MuonConfig, SettingError};
+pub use yardstick::multiply_on_all;

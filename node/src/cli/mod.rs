@@ -9,7 +9,7 @@ mod charter;
 mod data;
 mod files;
 mod init;
-mod text;
+pub(crate) mod text;
 
 pub use charter::CharterCommand;
 pub use data::DataCommand;
@@ -59,6 +59,11 @@ pub enum Command {
     Checkpoint(CheckpointCommand),
     /// Continue a text with a trained model.
     Generate(GenerateArgs),
+    /// Show the class of this machine's arithmetic, and the root that proves it.
+    Numerics(commands::NumericsArgs),
+    /// Measure how fast this machine does what a node does.
+    #[command(subcommand)]
+    Bench(commands::BenchCommand),
 }
 
 /// Carries out one command.
@@ -76,6 +81,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Leave(args) => commands::leave(&args),
         Command::Checkpoint(CheckpointCommand::Export(args)) => commands::export(&args),
         Command::Generate(args) => commands::generate(&args),
+        Command::Numerics(args) => commands::numerics(&args),
+        Command::Bench(command) => commands::bench(&command),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -1,18 +1,22 @@
 //! Commands that run a node, talk to one that runs, or load a model.
 
 mod amend;
+mod bench;
 mod demo;
 mod export;
 mod founding;
 mod generate;
 mod model;
+mod numerics;
 mod status;
 
 pub use amend::{amendments, leave, propose, vote};
+pub use bench::{BenchCommand, bench};
 pub use demo::demo;
 pub use export::export;
 pub use founding::LocalFederation;
 pub use generate::generate;
+pub use numerics::{NumericsArgs, numerics};
 pub use status::status;
 
 use crate::{
