@@ -226,6 +226,10 @@ pub enum EngineError {
         /// What the system said.
         reason: rayon::ThreadPoolBuildError,
     },
+    /// A card has too little memory, or failed.
+    #[cfg(any(test, feature = "cuda"))]
+    #[error(transparent)]
+    Device(#[from] crate::cuda::DeviceError),
 }
 
 impl InnerPlan {

@@ -8,6 +8,8 @@
 mod batch;
 mod checkpoint;
 mod config;
+#[cfg(any(test, feature = "cuda"))]
+pub mod cuda;
 pub mod data;
 mod durable;
 mod engine;
