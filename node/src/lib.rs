@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod doctor;
 pub mod driver;
 pub mod net;
 pub mod store;

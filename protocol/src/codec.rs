@@ -20,6 +20,7 @@ mod error;
 pub(crate) mod frame;
 mod int8;
 pub(crate) mod lanes;
+mod pieces;
 mod residual;
 mod topk;
 mod update;
@@ -28,6 +29,7 @@ mod update;
 mod tests;
 
 pub use error::{CodecError, DecodeError};
+pub use pieces::{Kept, Piece, encode_kept, encode_levels, pieces};
 pub use residual::{Residual, ResidualError};
 pub use update::{Entries, Update, UpdateError};
 

@@ -246,6 +246,10 @@ pub enum EngineError {
         /// What the system said.
         reason: rayon::ThreadPoolBuildError,
     },
+    /// A card has too little memory, or failed.
+    #[cfg(feature = "burn")]
+    #[error(transparent)]
+    Device(#[from] crate::cuda::DeviceError),
 }
 
 impl InnerPlan {

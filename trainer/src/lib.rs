@@ -8,6 +8,8 @@
 mod batch;
 mod checkpoint;
 mod config;
+#[cfg(feature = "burn")]
+pub mod cuda;
 pub mod data;
 mod durable;
 mod engine;

@@ -85,6 +85,13 @@ impl LlamaEngine {
         Ok(loss / tokens as f64)
     }
 
+    /// The loss of a batch and its gradient.
+    #[cfg(all(test, feature = "burn"))]
+    pub(crate) fn gradient_of(&mut self, batch: &Batch, micro_batch: usize) -> (f64, &[f32]) {
+        let loss = self.gradient(batch, micro_batch).expect("a batch");
+        (loss, &self.gradient)
+    }
+
     /// One inner step, counted from 0: its loss, the gradient's norm and the learning rate.
     fn step(
         &mut self,

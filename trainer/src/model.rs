@@ -95,6 +95,3 @@ fn matrices(config: &ModelConfig, layout: &Layout) -> Vec<Matrix> {
     matrices.extend((end..layout.tensors().len()).map(|index| group(index..index + 1)));
     matrices
 }
-
-#[cfg(all(test, feature = "burn"))]
-mod tests;

@@ -15,8 +15,13 @@ pub use charter::CharterCommand;
 pub use data::DataCommand;
 pub use files::{FileError, read_charter, read_text, replace_file, write_new_file};
 pub use init::{InitArgs, init};
+pub(crate) use text::{bytes, grouped, plural, wrapped};
 
-use crate::{commands, demo::DemoArgs};
+use crate::{
+    commands,
+    demo::DemoArgs,
+    doctor::{DoctorArgs, doctor},
+};
 use args::{CheckpointCommand, GenerateArgs, LeaveArgs, RunArgs, StatusArgs};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -50,6 +55,8 @@ pub enum Command {
     Data(DataCommand),
     /// Run the node of a member's folder, in the foreground.
     Run(RunArgs),
+    /// Check what this machine and a member's folder have, and say what to do about the rest.
+    Doctor(DoctorArgs),
     /// Show where a node stands.
     Status(StatusArgs),
     /// Leave the federation, or return to it.
@@ -73,6 +80,7 @@ pub enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let done = match cli.command {
         Command::Demo(args) => return commands::demo(&args),
+        Command::Doctor(args) => return doctor(&args),
         Command::Init(args) => init(&args),
         Command::Charter(command) => charter::run(command),
         Command::Data(command) => data::run(command),

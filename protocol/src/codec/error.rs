@@ -39,6 +39,18 @@ pub enum CodecError {
         /// Parameters of the layout.
         found: u64,
     },
+    /// A choice made elsewhere is for a codec that makes none.
+    #[error("values are chosen for topk-2bit, found codec {codec}: use encode")]
+    NoPieces {
+        /// The codec's name.
+        codec: &'static str,
+    },
+    /// A choice made elsewhere is none that an encoder makes.
+    #[error("piece {piece} was not chosen as the codec chooses: encode on the processor instead")]
+    Choice {
+        /// The piece's number; where their number is wrong, that number.
+        piece: usize,
+    },
 }
 
 /// Why a payload was refused.

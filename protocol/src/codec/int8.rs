@@ -4,6 +4,7 @@ use super::{
     CodecError, DecodeError, Limits,
     frame::{self, Gate, Reader},
     lanes,
+    pieces::Piece,
 };
 use crate::layout::Layout;
 
@@ -32,6 +33,35 @@ pub(super) fn encode(layout: &Layout, values: &[f32], out: &mut Vec<u8>) -> Resu
         }
     }
     Ok(())
+}
+
+/// The blocks, tensor after tensor.
+pub(super) fn pieces(layout: &Layout) -> Vec<Piece> {
+    let of_tensor = |tensor| {
+        let range = layout.range(tensor);
+        let block = move |start: usize| {
+            let len = BLOCK.min(range.end - start);
+            Piece::run(start, len, len as u32)
+        };
+        layout.range(tensor).step_by(BLOCK).map(block)
+    };
+    (0..layout.tensors().len()).flat_map(of_tensor).collect()
+}
+
+/// Writes scales and levels that were computed elsewhere.
+pub(super) fn write_levels(
+    layout: &Layout,
+    pieces: &[Piece],
+    scales: &[f32],
+    levels: &[i8],
+    out: &mut Vec<u8>,
+) {
+    out.reserve_exact(body_bytes(layout) as usize);
+    for (piece, scale) in pieces.iter().zip(scales) {
+        out.extend_from_slice(&scale.to_le_bytes());
+        let levels = &levels[piece.start..piece.start + piece.len as usize];
+        out.extend(levels.iter().map(|level| *level as u8));
+    }
 }
 
 fn encode_block(largest: f32, block: &[f32], out: &mut Vec<u8>) {

@@ -1,6 +1,7 @@
 //! Shared pieces of the codec's tests.
 
 mod golden;
+mod pieces;
 mod refusals;
 mod refusals_of_topk;
 mod residuals;

@@ -10,6 +10,7 @@ mod table;
 mod walk;
 
 use super::frame::{self, Reader};
+use super::pieces::{Kept, Piece};
 use super::{CodecError, DecodeError, Limits, lanes};
 use crate::layout::{Layout, TensorSpec};
 use bits::BitWriter;
@@ -76,21 +77,57 @@ pub(super) fn encode(
     Ok(())
 }
 
-/// What is kept of a tensor, chunk after chunk.
-#[derive(Default)]
-struct Kept {
-    /// How many values each chunk keeps.
-    counts: Vec<u32>,
-    /// Positions in the chunk, ascending.
-    indices: Vec<u32>,
-    values: Vec<f32>,
-}
-
 impl Kept {
     fn clear(&mut self) {
         self.counts.clear();
         self.indices.clear();
         self.values.clear();
+    }
+}
+
+/// The chunks, tensor after tensor.
+pub(super) fn pieces(layout: &Layout, chunk: u32, keep: u32) -> Vec<Piece> {
+    let of_tensor = |(tensor, spec): (usize, &TensorSpec)| {
+        let (offset, blocks) = (layout.offset(tensor), Blocks::new(spec, chunk));
+        let piece = |number| {
+            let len = blocks.len(number);
+            let limit = kept_of(len, chunk, keep);
+            let run = Piece::run(offset + blocks.position(number, 0), len, limit);
+            match blocks {
+                Blocks::Flat { .. } => run,
+                Blocks::Square { columns, side, .. } => Piece {
+                    row: side as u32,
+                    stride: columns as u32,
+                    ..run
+                },
+            }
+        };
+        (0..blocks.chunks()).map(piece).collect::<Vec<_>>()
+    };
+    layout
+        .tensors()
+        .iter()
+        .enumerate()
+        .flat_map(of_tensor)
+        .collect()
+}
+
+/// Writes settings and sections of what was kept of all tensors.
+pub(super) fn write_kept(layout: &Layout, chunk: u32, keep: u32, kept: &Kept, out: &mut Vec<u8>) {
+    out.extend_from_slice(&chunk.to_le_bytes());
+    out.extend_from_slice(&keep.to_le_bytes());
+    let (mut first, mut start) = (0, 0);
+    for spec in layout.tensors() {
+        let blocks = Blocks::new(spec, chunk);
+        let counts = &kept.counts[first..first + blocks.chunks()];
+        let end = start + counts.iter().map(|count| *count as usize).sum::<usize>();
+        let of_tensor = Kept {
+            counts: counts.to_vec(),
+            indices: kept.indices[start..end].to_vec(),
+            values: kept.values[start..end].to_vec(),
+        };
+        write_section(&blocks, chunk, keep, &of_tensor, out);
+        (first, start) = (first + counts.len(), end);
     }
 }
 

@@ -1,0 +1,167 @@
+//! `archipel doctor`: what this machine and a member's folder have, what is missing, what to do.
+//!
+//! Nothing is changed, nobody is asked: no connection is opened, and the node may be running.
+
+mod cards;
+mod folder;
+mod machine;
+mod network;
+mod page;
+
+use clap::Args;
+use serde::Serialize;
+use std::{path::PathBuf, process::ExitCode};
+
+/// Check what this machine and a member's folder have, and say what to do about the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct DoctorArgs {
+    /// A member's folder; without it, the machine alone is looked at.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a thing was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// The node runs, and would do better with something else.
+    Note,
+    /// The node cannot run.
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is.
+    pub what: &'static str,
+    /// How it was found.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do, where something is to be done.
+    pub advice: Option<String>,
+}
+
+impl Finding {
+    fn new(verdict: Verdict, what: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            what,
+            verdict,
+            found: found.into(),
+            advice: None,
+        }
+    }
+
+    fn good(what: &'static str, found: impl Into<String>) -> Self {
+        Self::new(Verdict::Good, what, found)
+    }
+
+    fn note(what: &'static str, found: impl Into<String>) -> Self {
+        Self::new(Verdict::Note, what, found)
+    }
+
+    fn bad(what: &'static str, found: impl Into<String>) -> Self {
+        Self::new(Verdict::Bad, what, found)
+    }
+
+    fn advise(self, advice: impl Into<String>) -> Self {
+        Self {
+            advice: Some(advice.into()),
+            ..self
+        }
+    }
+
+    /// An error's text; what it says after the last colon is what to do, unless it is the
+    /// system's reason.
+    fn refused(verdict: Verdict, what: &'static str, error: &dyn std::fmt::Display) -> Self {
+        let text = error.to_string();
+        match text.rsplit_once(": ") {
+            Some((found, advice)) if !advice.contains("(os error") => {
+                Self::new(verdict, what, found).advise(advice)
+            }
+            _ => Self::new(verdict, what, text),
+        }
+    }
+}
+
+/// Things that belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// Their heading.
+    pub title: &'static str,
+    /// Each of them.
+    pub findings: Vec<Finding>,
+}
+
+/// Everything that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether the node can run.
+    pub can_run: bool,
+    /// What was looked at.
+    pub groups: Vec<Group>,
+}
+
+impl Report {
+    fn of(groups: Vec<Group>) -> Self {
+        let mut all = groups.iter().flat_map(|group| &group.findings);
+        Self {
+            can_run: all.all(|finding| finding.verdict != Verdict::Bad),
+            groups,
+        }
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        let all = self.groups.iter().flat_map(|group| &group.findings);
+        all.filter(|finding| finding.verdict == verdict).count()
+    }
+}
+
+/// Looks at everything.
+pub fn look(args: &DoctorArgs) -> Report {
+    let member = args.dir.as_deref().map(folder::Folder::open);
+    let mut groups = vec![Group {
+        title: "this machine",
+        findings: machine::findings(member.as_ref()),
+    }];
+    if let Some(member) = &member {
+        groups.push(Group {
+            title: "the member's folder",
+            findings: member.findings(),
+        });
+        groups.push(Group {
+            title: "the network",
+            findings: network::findings(member),
+        });
+    }
+    groups.push(Group {
+        title: "cards",
+        findings: cards::findings(),
+    });
+    Report::of(groups)
+}
+
+/// `archipel doctor`: prints what was found; fails where the node could not run.
+///
+/// # Errors
+/// A report that cannot be written as JSON, which does not happen.
+pub fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    let report = look(args);
+    match args.json {
+        true => println!("{}", serde_json::to_string(&report)?),
+        false => print!("{}", page::page(&report)),
+    }
+    Ok(match report.can_run {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+#[cfg(test)]
+mod tests;
