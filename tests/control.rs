@@ -14,7 +14,8 @@ use archipel_protocol::{
     state::Tensors,
 };
 use archipel_trainer::{
-    AdamWConfig, Control, Engine, InnerPlan, LlamaEngine, ModelConfig, data::MemorySource,
+    AdamWConfig, Control, Engine, InnerPlan, LlamaEngine, ModelConfig,
+    data::{MemorySource, byte_tokens},
     initial_params, layout, order1_entropy,
 };
 use std::path::Path;
@@ -121,11 +122,12 @@ impl Trial {
     fn bits_per_byte(&mut self, params: &[f32]) -> f64 {
         let engine = &mut self.engines[0];
         engine.load(params).expect("finite parameters");
-        let windows: Vec<&[u8]> = self.heldout.chunks_exact(CONTEXT + 1).collect();
+        let heldout = byte_tokens(&self.heldout);
+        let windows: Vec<&[u32]> = heldout.chunks_exact(CONTEXT + 1).collect();
         engine
             .evaluate(&windows)
             .expect("windows of the context's length")
-            .bits_per_byte
+            .bits_per_token()
     }
 
     fn reset(&mut self) {

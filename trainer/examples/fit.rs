@@ -4,7 +4,7 @@
 //! `cargo run --release --example fit -- TEXT [LR] [STEPS] [D_MODEL] [LAYERS] [CONTEXT] [BATCH]
 //! [THREADS]`
 
-use archipel_trainer::data::{Dataset, PrepareOptions, TokenSource, prepare};
+use archipel_trainer::data::{Dataset, PrepareOptions, TokenSource, byte_tokens, prepare};
 use archipel_trainer::{
     AdamWConfig, Control, Engine, InnerPlan, LlamaEngine, ModelConfig, Sampling, generate,
     initial_params, order1_entropy,
@@ -45,13 +45,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         engine.layout().parameters(),
         data.len(),
     );
+    let windows: Vec<&[u32]> = windows.iter().map(Vec::as_slice).collect();
     let begun = Instant::now();
     let mut beaten = None;
     for from_step in (0..u64::from(steps)).step_by(25) {
         let to_step = (from_step + 25).min(u64::from(steps));
         let plan = plan(lr, u64::from(steps), number(6, 16)?, from_step, to_step);
         let report = engine.train(&plan, &data, &mut |_| Control::Continue)?;
-        let bits = engine.evaluate(&windows)?.bits_per_byte;
+        let bits = engine.evaluate(&windows)?.bits_per_token();
         let seconds = begun.elapsed().as_secs_f64();
         println!(
             "step {to_step}: loss {:.4}, {bits:.4} bits a byte, {seconds:.1} s",
@@ -68,10 +69,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sampling = Sampling {
         temperature: 0.8,
         top_k: 40,
+        tokens: 256,
         seed: [3; 32],
     };
-    let sample = generate(&mut engine, b"\n", 200, &sampling)?;
-    println!("{}", String::from_utf8_lossy(&sample));
+    let sample = generate(&mut engine, &byte_tokens(b"\n"), 200, &sampling)?;
+    let bytes: Vec<u8> = sample.iter().map(|token| *token as u8).collect();
+    println!("{}", String::from_utf8_lossy(&bytes));
     std::fs::remove_dir_all(&folder)?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use archipel_protocol::random::{Stream, derive_key};
 
 /// The windows of one batch, `length` tokens each and the token after them.
 pub(crate) struct Batch {
-    bytes: Vec<u8>,
+    tokens: Vec<u32>,
     length: usize,
 }
 
@@ -26,21 +26,21 @@ impl Batch {
         }
         let key = derive_key("archipel/batch/v1", &[key, &step.to_be_bytes()]);
         let mut stream = Stream::new(key);
-        let mut bytes = vec![0; windows * span];
-        for window in bytes.chunks_exact_mut(span) {
+        let mut tokens = vec![0; windows * span];
+        for window in tokens.chunks_exact_mut(span) {
             data.copy_window(stream.below(found - expected + 1), window)?;
         }
-        Ok(Self { bytes, length })
+        Ok(Self { tokens, length })
     }
 
     /// Cuts the batch into micro-batches of `windows` windows; the last may have fewer.
     pub(crate) fn micro_batches(&self, windows: usize) -> Vec<MicroBatch<'_>> {
         let span = self.length + 1;
-        let micro = |bytes| MicroBatch {
-            bytes,
+        let micro = |tokens| MicroBatch {
+            tokens,
             length: self.length,
         };
-        self.bytes
+        self.tokens
             .chunks(windows.saturating_mul(span))
             .map(micro)
             .collect()
@@ -50,49 +50,45 @@ impl Batch {
 /// Windows of equal length whose loss is computed at once.
 #[derive(Clone, Copy)]
 pub(crate) struct MicroBatch<'a> {
-    bytes: &'a [u8],
+    tokens: &'a [u32],
     length: usize,
 }
 
 impl<'a> MicroBatch<'a> {
-    /// One window: its bytes but the last are inputs, its bytes but the first targets.
-    pub(crate) fn of_window(bytes: &'a [u8]) -> Self {
+    /// One window: its tokens but the last are inputs, its tokens but the first targets.
+    pub(crate) fn of_window(tokens: &'a [u32]) -> Self {
         Self {
-            bytes,
-            length: bytes.len() - 1,
+            tokens,
+            length: tokens.len() - 1,
         }
     }
 
     pub(crate) fn windows(&self) -> usize {
-        self.bytes.len() / (self.length + 1)
+        self.tokens.len() / (self.length + 1)
     }
 
     pub(crate) fn inputs(&self) -> Vec<u32> {
-        self.tokens(0)
+        self.shifted(0)
     }
 
     pub(crate) fn targets(&self) -> Vec<u32> {
-        self.tokens(1)
+        self.shifted(1)
     }
 
     /// Refuses tokens outside the vocabulary.
     pub(crate) fn check(&self, vocabulary: u32) -> Result<(), EngineError> {
-        let outside = |byte: &&u8| u32::from(**byte) >= vocabulary;
-        match self.bytes.iter().find(outside) {
-            Some(byte) => Err(EngineError::Token {
-                token: u32::from(*byte),
-                vocabulary,
-            }),
+        match self.tokens.iter().copied().find(|t| *t >= vocabulary) {
+            Some(token) => Err(EngineError::Token { token, vocabulary }),
             None => Ok(()),
         }
     }
 
-    fn tokens(&self, from: usize) -> Vec<u32> {
-        let window = |bytes: &'a [u8]| bytes[from..from + self.length].iter();
-        self.bytes
+    fn shifted(&self, from: usize) -> Vec<u32> {
+        let window = |tokens: &'a [u32]| &tokens[from..from + self.length];
+        self.tokens
             .chunks_exact(self.length + 1)
             .flat_map(window)
-            .map(|b| u32::from(*b))
+            .copied()
             .collect()
     }
 }

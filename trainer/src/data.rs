@@ -21,6 +21,11 @@ use std::path::PathBuf;
 /// The token before every document. Text has no such byte: files that do are skipped as binary.
 pub const DOCUMENT_BOUNDARY: u8 = 0;
 
+/// The tokens of `bytes` under the byte tokenizer: their values.
+pub fn byte_tokens(bytes: &[u8]) -> Vec<u32> {
+    bytes.iter().map(|byte| u32::from(*byte)).collect()
+}
+
 /// Tokens that windows can be copied from.
 pub trait TokenSource: Send + Sync {
     /// Number of tokens.
@@ -35,35 +40,63 @@ pub trait TokenSource: Send + Sync {
     ///
     /// # Errors
     /// A window that leaves the source, or a source that cannot be read.
-    fn copy_window(&self, start: u64, out: &mut [u8]) -> Result<(), DataError>;
+    fn copy_window(&self, start: u64, out: &mut [u32]) -> Result<(), DataError>;
 }
 
 /// Tokens in memory.
 #[derive(Clone, Debug)]
 pub struct MemorySource {
-    bytes: Vec<u8>,
+    tokens: Kept,
+}
+
+/// Bytes stay bytes: text in memory is not to grow fourfold.
+#[derive(Clone, Debug)]
+enum Kept {
+    Bytes(Vec<u8>),
+    Tokens(Vec<u32>),
 }
 
 impl MemorySource {
     /// Takes the bytes over as tokens.
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes }
+        let tokens = Kept::Bytes(bytes);
+        Self { tokens }
+    }
+
+    /// Takes tokens of any tokenizer over.
+    pub fn of_tokens(tokens: Vec<u32>) -> Self {
+        let tokens = Kept::Tokens(tokens);
+        Self { tokens }
     }
 }
 
 impl TokenSource for MemorySource {
     fn len(&self) -> u64 {
-        self.bytes.len() as u64
+        let length = match &self.tokens {
+            Kept::Bytes(bytes) => bytes.len(),
+            Kept::Tokens(tokens) => tokens.len(),
+        };
+        length as u64
     }
 
-    fn copy_window(&self, start: u64, out: &mut [u8]) -> Result<(), DataError> {
+    fn copy_window(&self, start: u64, out: &mut [u32]) -> Result<(), DataError> {
         let range = window(start, out.len(), self.len())?;
-        out.copy_from_slice(&self.bytes[range]);
+        match &self.tokens {
+            Kept::Bytes(bytes) => widen(&bytes[range], out),
+            Kept::Tokens(tokens) => out.copy_from_slice(&tokens[range]),
+        }
         Ok(())
     }
 }
 
-/// Picks `count` windows of `length` bytes out of `bytes`, the same for the same seed.
+/// Writes bytes as the tokens they are.
+fn widen(bytes: &[u8], out: &mut [u32]) {
+    for (token, byte) in out.iter_mut().zip(bytes) {
+        *token = u32::from(*byte);
+    }
+}
+
+/// Picks `count` windows of `length` byte tokens out of `bytes`, the same for the same seed.
 ///
 /// # Errors
 /// Where `bytes` is shorter than one window.
@@ -72,7 +105,7 @@ pub fn windows(
     seed: [u8; 32],
     count: usize,
     length: usize,
-) -> Result<Vec<&[u8]>, DataError> {
+) -> Result<Vec<Vec<u32>>, DataError> {
     if length == 0 || bytes.len() < length {
         return Err(DataError::TooShort {
             expected: length.max(1),
@@ -83,7 +116,7 @@ pub fn windows(
     let starts = (bytes.len() - length + 1) as u64;
     let window = |_| {
         let start = stream.below(starts) as usize;
-        &bytes[start..start + length]
+        byte_tokens(&bytes[start..start + length])
     };
     Ok((0..count).map(window).collect())
 }

@@ -46,21 +46,21 @@ pub trait Engine: Send {
     /// A wrong length.
     fn params(&self, out: &mut [f32]) -> Result<(), EngineError>;
 
-    /// Measures how well each window's next bytes are predicted from those before them.
+    /// Measures how well each window's next tokens are predicted from those before them.
     ///
     /// # Errors
-    /// A window of fewer than 2 or more than context + 1 bytes.
-    fn evaluate(&mut self, windows: &[&[u8]]) -> Result<Evaluation, EngineError>;
+    /// A window of fewer than 2 or more than context + 1 tokens, or a token outside the vocabulary.
+    fn evaluate(&mut self, windows: &[&[u32]]) -> Result<Evaluation, EngineError>;
 
     /// BLAKE3 over the parameters' little-endian bytes, then the encoded optimizer state.
     fn state_hash(&self) -> [u8; 32];
 
-    /// The logits of the byte after `context`, of which the model sees as much of the end as it
-    /// can; an empty context is a document's beginning.
+    /// The logits of the token after `context`, of which the model sees as much of the end as it
+    /// can; an empty context is a document's beginning with the byte tokenizer.
     ///
     /// # Errors
-    /// A byte outside the vocabulary.
-    fn next_token_logits(&mut self, context: &[u8]) -> Result<Vec<f32>, EngineError>;
+    /// A token outside the vocabulary.
+    fn next_token_logits(&mut self, context: &[u32]) -> Result<Vec<f32>, EngineError>;
 }
 
 /// The inner steps of one round that a member is to run.
@@ -135,13 +135,33 @@ pub struct InnerReport {
     pub flop: u128,
 }
 
-/// How well held-out bytes are predicted.
+/// How well held-out tokens are predicted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluation {
-    /// Mean of −log₂ of the probability given to each byte.
-    pub bits_per_byte: f64,
-    /// Bytes predicted.
-    pub bytes: u64,
+    /// Sum of −ln of the probability given to each token.
+    pub nats: f64,
+    /// Tokens predicted.
+    pub tokens: u64,
+}
+
+impl Evaluation {
+    /// The tokens' information spread over the `bytes` bytes of text that they stand for; 0 for
+    /// none. With the byte tokenizer every token is a byte.
+    ///
+    /// # Units
+    /// Bits a byte.
+    pub fn bits_per_byte(&self, bytes: u64) -> f64 {
+        let bits = self.nats / std::f64::consts::LN_2;
+        if bytes == 0 { 0.0 } else { bits / bytes as f64 }
+    }
+
+    /// [`Self::bits_per_byte`] where every token is a byte.
+    ///
+    /// # Units
+    /// Bits a token.
+    pub fn bits_per_token(&self) -> f64 {
+        self.bits_per_byte(self.tokens)
+    }
 }
 
 /// Why an engine refused or stopped.
@@ -201,11 +221,11 @@ pub enum EngineError {
         vocabulary: u32,
     },
     /// A window to evaluate is too short or too long.
-    #[error("a window to evaluate has 2 to {longest} bytes, found {found}")]
+    #[error("a window to evaluate has 2 to {longest} tokens, found {found}")]
     Window {
-        /// The most bytes: context + 1.
+        /// The most tokens: context + 1.
         longest: usize,
-        /// Bytes found.
+        /// Tokens found.
         found: usize,
     },
     /// A loss, gradient or weight became NaN or infinite.

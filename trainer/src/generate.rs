@@ -1,16 +1,19 @@
-//! Text from a model: one byte after the other, drawn from the most likely.
+//! Text from a model: one token after the other, drawn from the most likely.
 
 use crate::engine::{Engine, EngineError};
 use archipel_protocol::random::Stream;
 
-/// How bytes are drawn.
+/// How tokens are drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// Divides the logits: near 0 only the likeliest byte is drawn, 1 follows the model. 0 always
-    /// takes the likeliest; ties go to the lowest byte.
+    /// Divides the logits: near 0 only the likeliest token is drawn, 1 follows the model. 0 always
+    /// takes the likeliest; ties go to the lowest token.
     pub temperature: f32,
-    /// Draws among this many likeliest bytes only; 0 among all.
+    /// Draws among this many likeliest tokens only; 0 among all.
     pub top_k: usize,
+    /// Tokens of the tokenizer: 256 for bytes. A model's vocabulary may be larger; what is drawn
+    /// lies below.
+    pub tokens: u32,
     /// Key of the draws: the same key gives the same text.
     pub seed: [u8; 32],
 }
@@ -24,37 +27,42 @@ pub enum GenerateError {
         /// The temperature given.
         found: f32,
     },
+    /// There is nothing to draw from.
+    #[error("the tokenizer must have a token at least, found none")]
+    NoTokens,
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
-/// Continues `prompt` by `count` bytes; the prompt itself is not repeated.
+/// Continues `prompt` by `count` tokens; the prompt itself is not repeated.
 ///
 /// # Errors
-/// A temperature that makes no sense, or an engine that refuses the prompt.
+/// A setting that makes no sense, or an engine that refuses the prompt.
 pub fn generate(
     engine: &mut dyn Engine,
-    prompt: &[u8],
+    prompt: &[u32],
     count: usize,
     sampling: &Sampling,
-) -> Result<Vec<u8>, GenerateError> {
+) -> Result<Vec<u32>, GenerateError> {
     let temperature = sampling.temperature;
     if temperature != 0.0 && !(0.01..=100.0).contains(&temperature) {
         return Err(GenerateError::Temperature { found: temperature });
+    }
+    if sampling.tokens == 0 {
+        return Err(GenerateError::NoTokens);
     }
     let mut stream = Stream::new(sampling.seed);
     let mut text = prompt.to_vec();
     for _ in 0..count {
         let mut logits = engine.next_token_logits(&text)?;
-        // A vocabulary may be larger than the bytes; what is drawn must be one.
-        logits.truncate(256);
+        logits.truncate(sampling.tokens as usize);
         text.push(draw(&logits, sampling, &mut stream));
     }
     Ok(text.split_off(prompt.len()))
 }
 
-fn draw(logits: &[f32], sampling: &Sampling, stream: &mut Stream) -> u8 {
+fn draw(logits: &[f32], sampling: &Sampling, stream: &mut Stream) -> u32 {
     let mut order: Vec<usize> = (0..logits.len()).collect();
     order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b)));
     let among = match (sampling.temperature == 0.0, sampling.top_k) {
@@ -70,16 +78,17 @@ fn draw(logits: &[f32], sampling: &Sampling, stream: &mut Stream) -> u8 {
     let mut rest = f64::from(stream.unit_f32()) * weights.iter().sum::<f64>();
     for (index, weight) in order.iter().zip(&weights) {
         if rest < *weight {
-            return *index as u8;
+            return *index as u32;
         }
         rest -= weight;
     }
-    order[0] as u8
+    order[0] as u32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::byte_tokens;
 
     #[test]
     fn text_follows_the_seed_and_the_prompt_is_not_repeated() {
@@ -91,9 +100,11 @@ mod tests {
             let sampling = Sampling {
                 temperature: 1.0,
                 top_k: 0,
+                tokens: 256,
                 seed: [seed; 32],
             };
-            generate(&mut engine, b"prompt", 24, &sampling).expect("a prompt of bytes")
+            generate(&mut engine, &byte_tokens(b"prompt"), 24, &sampling)
+                .expect("a prompt of bytes")
         };
         let first = text(1);
         assert_eq!((first.len(), &first), (24, &text(1)));
@@ -101,9 +112,10 @@ mod tests {
         let sampling = Sampling {
             temperature: f32::NAN,
             top_k: 0,
+            tokens: 256,
             seed: [0; 32],
         };
-        let refused = generate(&mut engine, b"", 1, &sampling);
+        let refused = generate(&mut engine, &[], 1, &sampling);
         assert!(
             matches!(refused, Err(GenerateError::Temperature { .. })),
             "{refused:?}"
@@ -114,7 +126,7 @@ mod tests {
         let mut stream = Stream::new(sampling.seed);
         let mut counts = vec![0; logits.len()];
         for _ in 0..8000 {
-            counts[usize::from(draw(logits, sampling, &mut stream))] += 1;
+            counts[draw(logits, sampling, &mut stream) as usize] += 1;
         }
         counts
     }
@@ -125,6 +137,7 @@ mod tests {
         let sampling = |temperature, top_k| Sampling {
             temperature,
             top_k,
+            tokens: 4,
             seed: [3; 32],
         };
         let near = |counts: Vec<usize>, expected: [usize; 4]| {

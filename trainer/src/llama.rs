@@ -224,7 +224,7 @@ impl Engine for LlamaEngine {
         Ok(())
     }
 
-    fn evaluate(&mut self, windows: &[&[u8]]) -> Result<Evaluation, EngineError> {
+    fn evaluate(&mut self, windows: &[&[u32]]) -> Result<Evaluation, EngineError> {
         let longest = self.context() + 1;
         for window in windows {
             if !(2..=longest).contains(&window.len()) {
@@ -237,36 +237,31 @@ impl Engine for LlamaEngine {
         }
         let weights = self.decoder.weights::<Flex>(&self.params);
         let decoder = &self.decoder;
-        let (mut nats, mut bytes) = (0.0f64, 0u64);
+        let (mut nats, mut tokens) = (0.0f64, 0u64);
         self.workers.in_order(
             windows,
             |window| losses(decoder, &weights, MicroBatch::of_window(window)),
             |losses| {
-                bytes += losses.len() as u64;
+                tokens += losses.len() as u64;
                 nats += losses.iter().map(|loss| f64::from(*loss)).sum::<f64>();
                 Ok::<_, EngineError>(())
             },
         )?;
-        let bits = nats / std::f64::consts::LN_2;
-        let bits_per_byte = if bytes == 0 { 0.0 } else { bits / bytes as f64 };
-        Ok(Evaluation {
-            bits_per_byte,
-            bytes,
-        })
+        Ok(Evaluation { nats, tokens })
     }
 
     fn state_hash(&self) -> [u8; 32] {
         hash_state(&self.params, &self.moments.encode())
     }
 
-    fn next_token_logits(&mut self, context: &[u8]) -> Result<Vec<f32>, EngineError> {
+    fn next_token_logits(&mut self, context: &[u32]) -> Result<Vec<f32>, EngineError> {
         let visible = &context[context.len().saturating_sub(self.context())..];
         let visible = if visible.is_empty() {
-            &[DOCUMENT_BOUNDARY]
+            &[u32::from(DOCUMENT_BOUNDARY)]
         } else {
             visible
         };
-        let tokens: Vec<u32> = visible.iter().map(|byte| u32::from(*byte)).collect();
+        let tokens = visible.to_vec();
         let vocabulary = self.config().vocabulary;
         if let Some(token) = tokens.iter().copied().find(|token| *token >= vocabulary) {
             return Err(EngineError::Token { token, vocabulary });

@@ -110,6 +110,7 @@ impl Founding for LocalFederation {
         let sampling = Sampling {
             temperature: 0.8,
             top_k: 40,
+            tokens: 256,
             seed: derive_key("archipel/sample/v1", &[]),
         };
         let text = continued(&checkpoint, PROMPT.as_bytes(), SAMPLE_BYTES, &sampling)?;

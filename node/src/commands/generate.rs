@@ -3,7 +3,9 @@
 use super::model;
 use crate::cli::args::GenerateArgs;
 use archipel_protocol::random::derive_key;
-use archipel_trainer::{Engine, LlamaEngine, Sampling, generate as continue_text};
+use archipel_trainer::{
+    Engine, LlamaEngine, Sampling, data::byte_tokens, generate as continue_text,
+};
 use std::{io::Write, path::Path};
 
 /// `archipel generate`: the prompt and what follows it, on stdout.
@@ -14,6 +16,7 @@ pub fn generate(args: &GenerateArgs) -> anyhow::Result<()> {
     let sampling = Sampling {
         temperature: args.temperature,
         top_k: usize::from(args.top_k),
+        tokens: 256,
         seed: derive_key("archipel/generate/v1", &[&args.seed.to_be_bytes()]),
     };
     let prompt = args.prompt.as_bytes();
@@ -35,5 +38,7 @@ pub(super) fn continued(
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut engine = LlamaEngine::new(&model.config, threads)?;
     engine.load(&model.parameters)?;
-    Ok(continue_text(&mut engine, prompt, bytes, sampling)?)
+    let tokens = continue_text(&mut engine, &byte_tokens(prompt), bytes, sampling)?;
+    // The sampling draws bytes only.
+    Ok(tokens.into_iter().map(|token| token as u8).collect())
 }

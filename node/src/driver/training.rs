@@ -16,7 +16,10 @@ use archipel_protocol::{
     layout::Layout,
     member::{Input, TrainTask},
 };
-use archipel_trainer::{EngineError, LlamaEngine, data::Dataset};
+use archipel_trainer::{
+    EngineError, LlamaEngine,
+    data::{Dataset, byte_tokens},
+};
 use evaluation::{Course, Evaluating, Windows};
 use std::{
     collections::VecDeque,
@@ -89,7 +92,7 @@ impl Trainer {
             layout: site.layout.clone(),
             run_id: site.run_id,
             me: site.me(),
-            windows: Windows::new(holdout, site.model.context as usize),
+            windows: Windows::new(byte_tokens(&holdout), site.model.context as usize),
             workbook: Workbook::open(site.dir.join("training"))?,
             data,
             states,

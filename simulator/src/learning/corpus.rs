@@ -6,7 +6,7 @@
 //! most [`MAX_HELD_OUT`] bytes, is never trained on.
 
 use super::synthetic;
-use archipel_trainer::data::{DOCUMENT_BOUNDARY, MemorySource, TokenSource as _};
+use archipel_trainer::data::{DOCUMENT_BOUNDARY, MemorySource, TokenSource as _, byte_tokens};
 use std::{
     fs,
     io::{self, Read as _},
@@ -97,7 +97,7 @@ pub enum CorpusError {
 pub(super) struct Source {
     pub name: String,
     pub training: MemorySource,
-    pub held_out: Vec<u8>,
+    pub held_out: Vec<u32>,
 }
 
 /// The sources of a world, in name order.
@@ -144,7 +144,7 @@ impl Corpus {
     pub fn bytes(&self) -> u64 {
         let sources = self.sources.iter();
         sources
-            .map(|source| source.training.len() + source.held_out.len() as u64)
+            .map(|source| source.training.len() + 4 * source.held_out.len() as u64)
             .sum()
     }
 
@@ -168,7 +168,7 @@ fn split(name: String, mut text: Vec<u8>, window: usize) -> Result<Source, Corpu
         });
     }
     let held_out = (text.len() / HELD_OUT_PART).min(MAX_HELD_OUT);
-    let held_out = text.split_off(text.len() - held_out);
+    let held_out = byte_tokens(&text.split_off(text.len() - held_out));
     let training = MemorySource::new(text);
     Ok(Source {
         name,

@@ -144,7 +144,7 @@ impl Language {
                 let windows = windows(&source.held_out, context, bytes);
                 let measured = bench.engine().and_then(|engine| {
                     engine.load(&state.parameters)?;
-                    Ok(engine.evaluate(&windows)?.bits_per_byte)
+                    Ok(engine.evaluate(&windows)?.bits_per_token())
                 });
                 Some(measured)
             })
@@ -252,7 +252,7 @@ impl Assignment {
 }
 
 /// Windows spread evenly over what is held out, about `bytes` bytes in all.
-fn windows(held_out: &[u8], context: usize, bytes: usize) -> Vec<&[u8]> {
+fn windows(held_out: &[u32], context: usize, bytes: usize) -> Vec<&[u32]> {
     let last = held_out.len().saturating_sub(1);
     let starts: Vec<usize> = (0..last).step_by(context).collect();
     let count = bytes.div_ceil(context).min(starts.len());

@@ -1,7 +1,7 @@
 //! Opens prepared data: shards mapped into memory, lengths checked at once, hashes on request.
 
 use super::manifest::ShardFile;
-use super::{DataError, Manifest, TokenSource, io, window, windows};
+use super::{DataError, Manifest, TokenSource, io, widen, window, windows};
 use memmap2::Mmap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ impl Dataset {
         seed: [u8; 32],
         count: usize,
         length: usize,
-    ) -> Result<Vec<&[u8]>, DataError> {
+    ) -> Result<Vec<Vec<u32>>, DataError> {
         windows(self.held_out(), seed, count, length)
     }
 }
@@ -84,7 +84,7 @@ impl TokenSource for Dataset {
         self.manifest.training_tokens
     }
 
-    fn copy_window(&self, start: u64, out: &mut [u8]) -> Result<(), DataError> {
+    fn copy_window(&self, start: u64, out: &mut [u32]) -> Result<(), DataError> {
         window(start, out.len(), self.len())?;
         let first = self
             .training
@@ -95,7 +95,7 @@ impl TokenSource for Dataset {
             let from = (at - shard.start) as usize;
             let count = (shard.bytes.len() - from).min(rest.len());
             let (now, later) = rest.split_at_mut(count);
-            now.copy_from_slice(&shard.bytes[from..from + count]);
+            widen(&shard.bytes[from..from + count], now);
             (at, rest) = (at + count as u64, later);
             if rest.is_empty() {
                 break;

@@ -20,9 +20,12 @@ fn prepared(source: &Path, options: &PrepareOptions) -> Result<(TempDir, Manifes
 }
 
 fn all(source: &dyn TokenSource) -> Vec<u8> {
-    let mut bytes = vec![0; source.len() as usize];
-    source.copy_window(0, &mut bytes).expect("the whole source");
-    bytes
+    let mut tokens = vec![0; source.len() as usize];
+    source
+        .copy_window(0, &mut tokens)
+        .expect("the whole source");
+    let byte = |token: u32| u8::try_from(token).expect("the tokenizer is the byte");
+    tokens.into_iter().map(byte).collect()
 }
 
 #[test]
@@ -83,7 +86,10 @@ fn shards_are_cut_and_read_across_their_edges() {
         let mut window = vec![0; length];
         data.copy_window(start, &mut window)
             .expect("within the data");
-        assert_eq!(window, whole[start as usize..start as usize + length]);
+        assert_eq!(
+            window,
+            byte_tokens(&whole[start as usize..start as usize + length])
+        );
     }
     for (start, length) in [(27_001, 1), (u64::MAX, 2)] {
         let refused = data.copy_window(start, &mut vec![0; length]);
@@ -288,7 +294,7 @@ fn held_out_windows_are_fixed_by_their_seed() {
     );
     assert_eq!(
         windows(&bytes, [0; 32], 2, 256).expect("enough bytes"),
-        [&bytes[..]; 2]
+        [byte_tokens(&bytes), byte_tokens(&bytes)]
     );
     let refused = windows(&bytes, [0; 32], 1, 257);
     assert!(matches!(

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::{initial_params, tiny};
-use crate::data::MemorySource;
+use crate::data::{MemorySource, byte_tokens};
 use crate::optimizer::AdamWConfig;
 
 fn optimizer() -> AdamWConfig {
@@ -178,22 +178,23 @@ fn the_gradient_is_that_of_the_loss() {
 #[test]
 fn training_learns_and_evaluation_sees_it() {
     let mut engine = engine(2);
-    let text = b"the quick brown fox jumps over the lazy dog; the quick";
-    let windows: Vec<&[u8]> = vec![&text[..17], &text[9..26], &text[20..37], &text[..2]];
+    let text = byte_tokens(b"the quick brown fox jumps over the lazy dog; the quick");
+    let windows: Vec<&[u32]> = vec![&text[..17], &text[9..26], &text[20..37], &text[..2]];
     let before = engine.evaluate(&windows).expect("windows");
-    assert_eq!(before.bytes, 16 * 3 + 1);
-    assert!((before.bits_per_byte - 8.0).abs() < 0.1, "{before:?}");
+    assert_eq!(before.tokens, 16 * 3 + 1);
+    assert!((before.bits_per_token() - 8.0).abs() < 0.1, "{before:?}");
     let report = run(&mut engine, &plan(60));
     assert!(report.last_loss < report.mean_loss && report.mean_loss < 256f64.ln());
     let after = engine.evaluate(&windows).expect("windows");
-    assert!(after.bits_per_byte < 4.0, "{after:?}");
-    assert_eq!(engine.evaluate(&[]).expect("no windows").bytes, 0);
+    assert!(after.bits_per_token() < 4.0, "{after:?}");
+    let none = engine.evaluate(&[]).expect("no windows");
+    assert_eq!((none.tokens, none.bits_per_token()), (0, 0.0));
 }
 
 #[test]
 fn the_next_byte_does_not_depend_on_what_follows_and_the_context_is_the_end() {
     let mut engine = engine(1);
-    let long: Vec<u8> = (0..40).map(|i| b'a' + i % 26).collect();
+    let long: Vec<u32> = (0..40).map(|i| 97 + i % 26).collect();
     let logits = engine.next_token_logits(&long).expect("bytes");
     assert_eq!(logits.len(), 256);
     assert_eq!(
@@ -208,7 +209,7 @@ fn the_next_byte_does_not_depend_on_what_follows_and_the_context_is_the_end() {
     assert_eq!(
         empty,
         engine
-            .next_token_logits(&[DOCUMENT_BOUNDARY])
+            .next_token_logits(&[u32::from(DOCUMENT_BOUNDARY)])
             .expect("bytes")
     );
 
@@ -247,7 +248,7 @@ fn wrong_input_is_refused_and_named() {
         Err(EngineError::Moments(_))
     ));
 
-    let long = [b'a'; 18];
+    let long = [97; 18];
     let windows = [&long[..], &long[..1]];
     for window in windows {
         let refused = engine.evaluate(&[window]);
@@ -304,7 +305,7 @@ fn a_byte_outside_the_vocabulary_is_refused() {
         ),
         "{refused:?}"
     );
-    let refused = engine.next_token_logits(b"~");
+    let refused = engine.next_token_logits(&[126]);
     assert!(
         matches!(refused, Err(EngineError::Token { token: 126, .. })),
         "{refused:?}"

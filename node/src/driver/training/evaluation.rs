@@ -2,37 +2,37 @@
 
 use super::Bench;
 use archipel_protocol::ids::{Root, Round};
-use archipel_trainer::Engine;
+use archipel_trainer::{Engine, Evaluation};
 
-/// Windows of a quick evaluation, spread evenly over the held-out bytes.
+/// Windows of a quick evaluation, spread evenly over the held-out tokens.
 const QUICK_WINDOWS: usize = 512;
 /// Windows between two looks at whether there is something to train.
 const WINDOWS_AT_ONCE: usize = 16;
-/// The most bytes of a full evaluation.
-const FULL_BYTES: usize = 256 << 10;
+/// The most tokens of a full evaluation.
+const FULL_TOKENS: usize = 256 << 10;
 
-/// The held-out bytes in windows.
+/// The held-out tokens in windows.
 pub(super) struct Windows {
-    bytes: Vec<u8>,
-    /// Bytes predicted in a window.
+    tokens: Vec<u32>,
+    /// Tokens predicted in a window.
     context: usize,
 }
 
 impl Windows {
-    pub fn new(mut bytes: Vec<u8>, context: usize) -> Self {
-        bytes.truncate(FULL_BYTES);
-        Self { bytes, context }
+    pub fn new(mut tokens: Vec<u32>, context: usize) -> Self {
+        tokens.truncate(FULL_TOKENS);
+        Self { tokens, context }
     }
 
-    /// All windows, each beginning with the last byte of the one before, or some of them.
-    fn pick(&self, full: bool) -> Vec<&[u8]> {
-        let last = self.bytes.len().saturating_sub(1);
+    /// All windows, each beginning with the last token of the one before, or some of them.
+    fn pick(&self, full: bool) -> Vec<&[u32]> {
+        let last = self.tokens.len().saturating_sub(1);
         let starts: Vec<usize> = (0..last).step_by(self.context.max(1)).collect();
         let wanted = if full { starts.len() } else { QUICK_WINDOWS };
         let count = wanted.min(starts.len());
         (0..count)
             .map(|i| starts[i * starts.len() / count])
-            .map(|start| &self.bytes[start..(start + self.context + 1).min(self.bytes.len())])
+            .map(|start| &self.tokens[start..(start + self.context + 1).min(self.tokens.len())])
             .collect()
     }
 }
@@ -42,8 +42,8 @@ pub(super) struct Evaluating {
     pub round: Round,
     root: Root,
     windows_done: usize,
-    bits: f64,
-    bytes: u64,
+    nats: f64,
+    tokens: u64,
 }
 
 impl Evaluating {
@@ -52,8 +52,8 @@ impl Evaluating {
             round,
             root,
             windows_done: 0,
-            bits: 0.0,
-            bytes: 0,
+            nats: 0.0,
+            tokens: 0,
         }
     }
 }
@@ -92,8 +92,8 @@ impl Bench {
             }
             match self.engine.evaluate(part) {
                 Ok(evaluation) => {
-                    state.bits += evaluation.bits_per_byte * evaluation.bytes as f64;
-                    state.bytes += evaluation.bytes;
+                    state.nats += evaluation.nats;
+                    state.tokens += evaluation.tokens;
                     state.windows_done += part.len();
                 }
                 Err(error) => {
@@ -102,9 +102,10 @@ impl Bench {
                 }
             }
         }
-        match state.bytes {
+        let Evaluating { nats, tokens, .. } = state;
+        match tokens {
             0 => Course::Dropped,
-            bytes => Course::Done(state.bits / bytes as f64),
+            _ => Course::Done(Evaluation { nats, tokens }.bits_per_token()),
         }
     }
 }
@@ -114,11 +115,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_cover_every_byte_once() {
+    fn windows_cover_every_token_once() {
         let windows = Windows::new((0..100).collect(), 16);
         let full = windows.pick(true);
-        let predicted: Vec<u8> = full.iter().flat_map(|w| w[1..].to_vec()).collect();
-        assert_eq!(predicted, (1..100).collect::<Vec<u8>>());
+        let predicted: Vec<u32> = full.iter().flat_map(|w| w[1..].to_vec()).collect();
+        assert_eq!(predicted, (1..100).collect::<Vec<u32>>());
         assert!(full.iter().all(|w| (2..=17).contains(&w.len())));
     }
 

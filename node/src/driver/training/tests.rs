@@ -169,7 +169,7 @@ impl archipel_trainer::data::TokenSource for Limited<'_> {
     fn copy_window(
         &self,
         start: u64,
-        out: &mut [u8],
+        out: &mut [u32],
     ) -> Result<(), archipel_trainer::data::DataError> {
         let left = self.left.load(SeqCst);
         if left == 0 {
