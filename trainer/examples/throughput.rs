@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             min_lr_ratio: 0.1,
         },
         batch_key: [2; 32],
+        mixture: Vec::new(),
     };
     let mut begun = Instant::now();
     let report = engine.train(&plan, &data, &mut |progress| {
