@@ -16,10 +16,7 @@ use archipel_protocol::{
     layout::Layout,
     member::{Input, TrainTask},
 };
-use archipel_trainer::{
-    EngineError, LlamaEngine,
-    data::{Dataset, byte_tokens},
-};
+use archipel_trainer::{EngineError, LlamaEngine, data::Dataset};
 use evaluation::{Course, Evaluating, Windows};
 use std::{
     collections::VecDeque,
@@ -92,7 +89,7 @@ impl Trainer {
             layout: site.layout.clone(),
             run_id: site.run_id,
             me: site.me(),
-            windows: Windows::new(byte_tokens(&holdout), site.model.context as usize),
+            windows: Windows::new(holdout, site.model.context as usize),
             workbook: Workbook::open(site.dir.join("training"))?,
             data,
             states,
