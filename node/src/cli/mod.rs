@@ -15,9 +15,10 @@ pub use charter::CharterCommand;
 pub use data::DataCommand;
 pub use files::{FileError, read_charter, read_text, replace_file, write_new_file};
 pub use init::{InitArgs, init};
+pub(crate) use text::grouped;
 
 use crate::{commands, demo::DemoArgs};
-use args::{CheckpointCommand, GenerateArgs, LeaveArgs, RunArgs, StatusArgs};
+use args::{CheckpointCommand, EvalArgs, GenerateArgs, LeaveArgs, RunArgs, StatusArgs};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -59,6 +60,8 @@ pub enum Command {
     Checkpoint(CheckpointCommand),
     /// Continue a text with a trained model.
     Generate(GenerateArgs),
+    /// Measure how well a model predicts text that it was not trained on.
+    Eval(EvalArgs),
 }
 
 /// Carries out one command.
@@ -76,6 +79,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Leave(args) => commands::leave(&args),
         Command::Checkpoint(CheckpointCommand::Export(args)) => commands::export(&args),
         Command::Generate(args) => commands::generate(&args),
+        Command::Eval(args) => commands::eval(&args),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -2,14 +2,17 @@
 
 mod amend;
 mod demo;
+mod eval;
 mod export;
 mod founding;
 mod generate;
 mod model;
 mod status;
+mod tokenizer;
 
 pub use amend::{amendments, leave, propose, vote};
 pub use demo::demo;
+pub use eval::eval;
 pub use export::export;
 pub use founding::LocalFederation;
 pub use generate::generate;
