@@ -107,6 +107,7 @@ impl Trial {
             schedule_offset: round * inner.steps,
             optimizer: AdamWConfig::from(inner),
             batch_key: derive_key("archipel/test/control/v1", &[&place[0], &place[1]]),
+            mixture: Vec::new(),
         };
         let engine = &mut self.engines[member];
         engine.load(base).expect("finite parameters");

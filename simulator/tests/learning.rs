@@ -246,6 +246,7 @@ mod language {
                 schedule_offset: t * plan.inner.steps,
                 optimizer: AdamWConfig::from(&plan.inner),
                 batch_key: archipel_protocol::random::derive_key("archipel/batch-key/v1", &parts),
+                mixture: Vec::new(),
             };
             engine.load(&state.parameters).expect("finite");
             let report = engine.train(&inner, &tokens, &mut |_| Control::Continue);

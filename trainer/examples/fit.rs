@@ -4,7 +4,9 @@
 //! `cargo run --release --example fit -- TEXT [LR] [STEPS] [D_MODEL] [LAYERS] [CONTEXT] [BATCH]
 //! [THREADS]`
 
-use archipel_trainer::data::{Dataset, PrepareOptions, TokenSource, byte_tokens, prepare};
+use archipel_trainer::data::{
+    Dataset, PrepareOptions, SourceOptions, TokenSource, byte_tokens, prepare,
+};
 use archipel_trainer::{
     AdamWConfig, Control, Engine, InnerPlan, LlamaEngine, ModelConfig, Sampling, generate,
     initial_params, order1_entropy,
@@ -36,9 +38,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     engine.load(&initial_params(&config, [1; 32])?)?;
 
     let folder = std::env::temp_dir().join(format!("archipel-fit-{}", std::process::id()));
-    prepare(&[text], &folder, &PrepareOptions::default(), &mut |_| {})?;
+    let source = SourceOptions::of(vec![text]);
+    prepare(&[source], &folder, &PrepareOptions::default(), &mut |_| {})?;
     let data = Dataset::open(&folder)?;
-    let order1 = order1_entropy(data.held_out());
+    let mut held_out = vec![0; data.held_out().len() as usize];
+    data.held_out().copy_window(0, &mut held_out)?;
+    let held_out: Vec<u8> = held_out.iter().map(|token| *token as u8).collect();
+    let order1 = order1_entropy(&held_out);
     let windows = data.windows([7; 32], 64, context as usize + 1)?;
     println!(
         "{} parameters, {} training bytes; order-1 entropy {order1:.4} bits a byte",
@@ -100,5 +106,6 @@ fn plan(lr: f32, steps: u64, batch: u32, from_step: u64, to_step: u64) -> InnerP
             muon: None,
         },
         batch_key: [2; 32],
+        mixture: Vec::new(),
     }
 }

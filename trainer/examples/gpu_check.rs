@@ -82,6 +82,7 @@ fn plan(steps: u64, batch_sequences: u32, micro_batch: u32) -> InnerPlan {
             muon: None,
         },
         batch_key: [2; 32],
+        mixture: Vec::new(),
     }
 }
 

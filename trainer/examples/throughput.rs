@@ -55,6 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             muon: None,
         },
         batch_key: [2; 32],
+        mixture: Vec::new(),
     };
     let (mut begun, mut times) = (Instant::now(), Vec::new());
     let report = engine.train(&plan, &data, &mut |_| {

@@ -1,8 +1,11 @@
 //! Which windows a step trains on: a function of the key and the step, never the trainer's choice.
 
+mod mixture;
+
 use crate::data::TokenSource;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, InnerPlan};
 use archipel_protocol::random::{Stream, derive_key};
+use mixture::Places;
 
 /// The windows of one batch, `length` tokens each and the token after them.
 pub(crate) struct Batch {
@@ -11,24 +14,20 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Draws `windows` windows of `length` inputs for `step` of the round.
+    /// Draws the windows of `length` inputs for `step` of the round.
     pub(crate) fn draw(
         data: &dyn TokenSource,
-        key: &[u8; 32],
+        plan: &InnerPlan,
         step: u64,
-        windows: usize,
         length: usize,
     ) -> Result<Self, EngineError> {
         let span = length + 1;
-        let (expected, found) = (span as u64, data.len());
-        if found < expected {
-            return Err(EngineError::TooLittleData { expected, found });
-        }
-        let key = derive_key("archipel/batch/v1", &[key, &step.to_be_bytes()]);
-        let mut stream = Stream::new(key);
-        let mut tokens = vec![0; windows * span];
+        let places = Places::of(data, &plan.mixture, span as u64)?;
+        let parts: [&[u8]; 2] = [&plan.batch_key, &step.to_be_bytes()];
+        let mut stream = Stream::new(derive_key("archipel/batch/v1", &parts));
+        let mut tokens = vec![0; plan.batch_sequences as usize * span];
         for window in tokens.chunks_exact_mut(span) {
-            data.copy_window(stream.below(found - expected + 1), window)?;
+            data.copy_window(places.draw(&mut stream), window)?;
         }
         Ok(Self { tokens, length })
     }

@@ -1,29 +1,60 @@
-//! Where tokens come from: bytes in memory, or shards on disk under a manifest.
+//! Where tokens come from: memory, or shards on disk under a manifest.
 //!
-//! The tokenizer is the byte: a token is a byte's value, and [`DOCUMENT_BOUNDARY`] stands before
-//! every document.
+//! A token is a number below its tokenizer's vocabulary. With the byte tokenizer it is a byte's
+//! value, and [`DOCUMENT_BOUNDARY`] stands before every document.
 
+mod documents;
+mod encode;
+mod error;
+mod foreign;
+mod intake;
+mod jsonl;
 mod manifest;
+mod options;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod prepare;
+mod quality;
 mod shards;
 #[cfg(test)]
 mod tests;
+mod tokenizer;
 mod walk;
 mod write;
 
-pub use manifest::{DataClass, MANIFEST_FILE, Manifest, ShardFile, Skipped};
-pub use prepare::{PrepareOptions, PrepareProgress, prepare};
-pub use shards::Dataset;
+pub use error::DataError;
+pub use foreign::{MAX_VOCABULARY, TokenFileFault, TokenFormat};
+pub use jsonl::LineFault;
+pub use manifest::{
+    DataClass, MANIFEST_FILE, Manifest, ManifestFault, PartEntry, ShardFile, Skipped, SourceEntry,
+    TokenizerId,
+};
+pub use options::{Format, PrepareOptions, SourceOptions};
+pub use prepare::{PrepareProgress, prepare};
+pub use quality::Filters;
+pub use shards::{Dataset, Part};
+pub use tokenizer::{TOKENIZER_FILE, Tokenizer, TokenizerError};
 
 use archipel_protocol::random::{Stream, derive_key};
-use std::path::PathBuf;
+use error::io;
+use std::ops::Range;
 
-/// The token before every document. Text has no such byte: files that do are skipped as binary.
+/// The byte tokenizer's token before every document. Text has no such byte: files that do are
+/// skipped as binary.
 pub const DOCUMENT_BOUNDARY: u8 = 0;
 
 /// The tokens of `bytes` under the byte tokenizer: their values.
 pub fn byte_tokens(bytes: &[u8]) -> Vec<u32> {
     bytes.iter().map(|byte| u32::from(*byte)).collect()
+}
+
+/// Tokens of one sector that follow each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SectorRange {
+    /// The sector's name.
+    pub sector: String,
+    /// Which tokens of the source.
+    pub tokens: Range<u64>,
 }
 
 /// Tokens that windows can be copied from.
@@ -41,12 +72,19 @@ pub trait TokenSource: Send + Sync {
     /// # Errors
     /// A window that leaves the source, or a source that cannot be read.
     fn copy_window(&self, start: u64, out: &mut [u32]) -> Result<(), DataError>;
+
+    /// The sectors, in token order; a sector may have several ranges. None where nobody told them
+    /// apart.
+    fn sectors(&self) -> &[SectorRange] {
+        &[]
+    }
 }
 
 /// Tokens in memory.
 #[derive(Clone, Debug)]
 pub struct MemorySource {
     tokens: Kept,
+    sectors: Vec<SectorRange>,
 }
 
 /// Bytes stay bytes: text in memory is not to grow fourfold.
@@ -59,14 +97,25 @@ enum Kept {
 impl MemorySource {
     /// Takes the bytes over as tokens.
     pub fn new(bytes: Vec<u8>) -> Self {
-        let tokens = Kept::Bytes(bytes);
-        Self { tokens }
+        Self {
+            tokens: Kept::Bytes(bytes),
+            sectors: Vec::new(),
+        }
     }
 
     /// Takes tokens of any tokenizer over.
     pub fn of_tokens(tokens: Vec<u32>) -> Self {
-        let tokens = Kept::Tokens(tokens);
-        Self { tokens }
+        Self {
+            tokens: Kept::Tokens(tokens),
+            sectors: Vec::new(),
+        }
+    }
+
+    /// Tells sectors apart.
+    #[must_use]
+    pub fn with_sectors(mut self, sectors: Vec<SectorRange>) -> Self {
+        self.sectors = sectors;
+        self
     }
 }
 
@@ -82,47 +131,57 @@ impl TokenSource for MemorySource {
     fn copy_window(&self, start: u64, out: &mut [u32]) -> Result<(), DataError> {
         let range = window(start, out.len(), self.len())?;
         match &self.tokens {
-            Kept::Bytes(bytes) => widen(&bytes[range], out),
+            Kept::Bytes(bytes) => widen(&bytes[range], 1, out),
             Kept::Tokens(tokens) => out.copy_from_slice(&tokens[range]),
         }
         Ok(())
     }
-}
 
-/// Writes bytes as the tokens they are.
-fn widen(bytes: &[u8], out: &mut [u32]) {
-    for (token, byte) in out.iter_mut().zip(bytes) {
-        *token = u32::from(*byte);
+    fn sectors(&self) -> &[SectorRange] {
+        &self.sectors
     }
 }
 
-/// Picks `count` windows of `length` byte tokens out of `bytes`, the same for the same seed.
+/// Reads little-endian tokens of `width` bytes: 1, 2 or 4.
+fn widen(bytes: &[u8], width: usize, out: &mut [u32]) {
+    let read = |bytes: &[u8]| {
+        let mut four = [0; 4];
+        four[..width].copy_from_slice(bytes);
+        u32::from_le_bytes(four)
+    };
+    for (token, bytes) in out.iter_mut().zip(bytes.chunks_exact(width)) {
+        *token = read(bytes);
+    }
+}
+
+/// Picks `count` windows of `length` tokens out of a source, the same for the same seed.
 ///
 /// # Errors
-/// Where `bytes` is shorter than one window.
+/// Where the source is shorter than one window, or cannot be read.
 pub fn windows(
-    bytes: &[u8],
+    source: &dyn TokenSource,
     seed: [u8; 32],
     count: usize,
     length: usize,
 ) -> Result<Vec<Vec<u32>>, DataError> {
-    if length == 0 || bytes.len() < length {
+    if length == 0 || source.len() < length as u64 {
         return Err(DataError::TooShort {
             expected: length.max(1),
-            found: bytes.len(),
+            found: source.len(),
         });
     }
     let mut stream = Stream::new(derive_key("archipel/held-out-windows/v1", &[&seed]));
-    let starts = (bytes.len() - length + 1) as u64;
-    let window = |_| {
-        let start = stream.below(starts) as usize;
-        byte_tokens(&bytes[start..start + length])
+    let starts = source.len() - length as u64 + 1;
+    let mut window = || {
+        let mut tokens = vec![0; length];
+        source.copy_window(stream.below(starts), &mut tokens)?;
+        Ok(tokens)
     };
-    Ok((0..count).map(window).collect())
+    (0..count).map(|_| window()).collect()
 }
 
 /// The positions of a window, or that it leaves the source.
-fn window(start: u64, length: usize, tokens: u64) -> Result<std::ops::Range<usize>, DataError> {
+fn window(start: u64, length: usize, tokens: u64) -> Result<Range<usize>, DataError> {
     match start.checked_add(length as u64) {
         Some(end) if end <= tokens => Ok(start as usize..end as usize),
         _ => Err(DataError::Window {
@@ -130,187 +189,5 @@ fn window(start: u64, length: usize, tokens: u64) -> Result<std::ops::Range<usiz
             length,
             tokens,
         }),
-    }
-}
-
-/// Why data could not be prepared, opened or read.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// The system refused something.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A window leaves the source.
-    #[error("a window of {length} tokens at {start} leaves a source of {tokens}")]
-    Window {
-        /// Where the window begins.
-        start: u64,
-        /// Tokens of the window.
-        length: usize,
-        /// Tokens of the source.
-        tokens: u64,
-    },
-    /// There are fewer bytes than one window has.
-    #[error("a window has {expected} bytes, the held-out text has {found}: prepare more text")]
-    TooShort {
-        /// Bytes of a window.
-        expected: usize,
-        /// Bytes there are.
-        found: usize,
-    },
-    /// A setting of the preparation is out of its range.
-    #[error("{field} must be {expected}, found {found}")]
-    Option {
-        /// The field's name.
-        field: &'static str,
-        /// The range, in words.
-        expected: &'static str,
-        /// The value found.
-        found: u64,
-    },
-    /// The folder to write to is read from as well.
-    #[error(
-        "{} lies inside the source {}: choose a folder outside it",
-        out.display(),
-        source_path.display()
-    )]
-    OutInsideSource {
-        /// The folder to write to.
-        out: PathBuf,
-        /// The source.
-        source_path: PathBuf,
-    },
-    /// The folder already holds prepared data.
-    #[error("{} already holds prepared data: choose another folder or delete it", out.display())]
-    OutInUse {
-        /// The folder to write to.
-        out: PathBuf,
-    },
-    /// A symbolic link points out of the folder that is read.
-    #[error(
-        "the link {} leaves its folder for {}: remove it or give its target",
-        link.display(),
-        target.display()
-    )]
-    LinkLeaves {
-        /// The link.
-        link: PathBuf,
-        /// Where it points.
-        target: PathBuf,
-    },
-    /// A file changed while it was read.
-    #[error("{} changed while it was read: prepare again", path.display())]
-    Changing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// No text was found.
-    #[error("no text in the sources: {files} files looked at, none was UTF-8 text with content")]
-    NoText {
-        /// Files looked at.
-        files: u64,
-    },
-    /// There is text, but too little of it to hold any out.
-    #[error("the sources have {bytes} bytes of text, too few to hold {percent} % out: give more")]
-    NothingHeldOut {
-        /// Bytes of text.
-        bytes: u64,
-        /// The part asked for.
-        percent: u8,
-    },
-    /// The manifest is no manifest.
-    #[error("{} is no manifest of this version: {reason}", path.display())]
-    Manifest {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: ManifestFault,
-    },
-    /// A shard is shorter or longer than its manifest says.
-    #[error(
-        "{} has {found} bytes, its manifest says {expected}: it was cut off or changed; \
-         restore it or prepare the data again",
-        path.display()
-    )]
-    ShardLength {
-        /// The shard.
-        path: PathBuf,
-        /// Bytes the manifest names.
-        expected: u64,
-        /// Bytes found.
-        found: u64,
-    },
-    /// A shard's bytes are not those its manifest was written for.
-    #[error(
-        "{} hashes to {found}, its manifest says {expected}: it was changed; restore it or \
-         prepare the data again",
-        path.display()
-    )]
-    ShardHash {
-        /// The shard.
-        path: PathBuf,
-        /// BLAKE3 the manifest names, in hexadecimal.
-        expected: String,
-        /// BLAKE3 found, in hexadecimal.
-        found: String,
-    },
-}
-
-/// What is wrong with a manifest.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestFault {
-    /// Larger than any manifest may be.
-    #[error("it has {found} bytes, at most {limit} are read")]
-    TooLarge {
-        /// The most bytes read.
-        limit: u64,
-        /// Bytes found.
-        found: u64,
-    },
-    /// Not the JSON of a manifest.
-    #[error("{0}")]
-    Json(#[from] serde_json::Error),
-    /// Another version or tokenizer.
-    #[error("{field} must be {expected:?}, found {found:?}")]
-    Unknown {
-        /// The field.
-        field: &'static str,
-        /// The value this version reads.
-        expected: &'static str,
-        /// The value found.
-        found: String,
-    },
-    /// A file is not named as shards are.
-    #[error("shard {index} must be named {expected:?}, found {found:?}")]
-    ShardName {
-        /// Position in the list.
-        index: usize,
-        /// The name it must have.
-        expected: String,
-        /// The name found.
-        found: String,
-    },
-    /// The counts do not add up.
-    #[error("its shards have {found} tokens, it says {expected}")]
-    Total {
-        /// The total it names.
-        expected: u64,
-        /// The sum of its shards.
-        found: u64,
-    },
-}
-
-fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> DataError {
-    let path = path.to_owned();
-    move |source| DataError::Io {
-        action,
-        path,
-        source,
     }
 }

@@ -84,6 +84,10 @@ pub struct InnerPlan {
     /// Key of the round's batches: step s draws its windows from
     /// `derive_key("archipel/batch/v1", [batch_key, s as u64 big-endian])`, s from 0.
     pub batch_key: [u8; 32],
+    /// Sectors and their weights, in billionths. Empty: every window of the data is as likely as
+    /// any other. Else a window's sector is drawn first, by weight among those that the data has,
+    /// then a window within that sector, both from the step's stream. The order counts.
+    pub mixture: Vec<(String, u64)>,
 }
 
 /// What is known after an inner step.
@@ -212,6 +216,21 @@ pub enum EngineError {
         /// Tokens of the data.
         found: u64,
     },
+    /// The data has none of the sectors that the plan mixes.
+    #[error(
+        "the plan mixes the sectors {}; of these the data has none with {span} tokens in a row, \
+         its sectors are {}: prepare data of one of them",
+        list(.wanted),
+        list(.found)
+    )]
+    NoSector {
+        /// Tokens of a window and its last target.
+        span: u64,
+        /// The sectors of the plan.
+        wanted: Vec<String>,
+        /// The sectors of the data.
+        found: Vec<String>,
+    },
     /// A token lies outside the vocabulary.
     #[error("token {token} lies outside the vocabulary of {vocabulary}: wrong tokenizer or data")]
     Token {
@@ -294,6 +313,16 @@ impl InnerPlan {
                 });
             }
         }
+        let weights = self.mixture.iter().map(|(_, weight)| *weight);
+        let sum = weights.fold(Some(0u64), |sum, weight| sum?.checked_add(weight));
+        if !self.mixture.is_empty() && sum.unwrap_or(0) == 0 {
+            let (field, expected) = ("mixture", "weights whose sum is above 0 and fits 64 bits");
+            return Err(EngineError::Plan {
+                field,
+                expected,
+                found: sum.unwrap_or(u64::MAX),
+            });
+        }
         if self.schedule_offset.checked_add(self.to_step).is_none() {
             let (field, expected) = ("schedule_offset", "such that the last step fits 64 bits");
             return Err(EngineError::Plan {
@@ -303,6 +332,13 @@ impl InnerPlan {
             });
         }
         Ok(self.optimizer.validate()?)
+    }
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
     }
 }
 

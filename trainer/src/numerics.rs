@@ -131,6 +131,7 @@ fn plan() -> InnerPlan {
             }),
         },
         batch_key: [0x3c; 32],
+        mixture: Vec::new(),
     }
 }
 

@@ -41,6 +41,7 @@ fn trained_hash(threads: usize) -> String {
             muon: None,
         },
         batch_key: [9; 32],
+        mixture: Vec::new(),
     };
     let text = include_str!("processes.rs").as_bytes().to_vec();
     let mut engine = LlamaEngine::new(&config, threads).expect("the shape is right");

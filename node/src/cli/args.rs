@@ -132,20 +132,40 @@ pub struct GenerateArgs {
     /// The text to continue.
     #[arg(long, value_name = "TEXT")]
     pub prompt: String,
-    /// Bytes to generate.
-    #[arg(long, value_name = "N", default_value_t = 256,
+    /// The model's tokenizer.json [default: the one beside its weights, the run's, or bytes].
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// Tokens to generate; with bytes as tokens, so many bytes.
+    #[arg(long, alias = "bytes", value_name = "N", default_value_t = 256,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub bytes: u32,
-    /// 0 takes the likeliest byte every time; 1 draws as the model believes; at most 10.
+    pub tokens: u32,
+    /// 0 takes the likeliest token every time; 1 draws as the model believes; at most 10.
     #[arg(long, value_name = "T", default_value_t = 0.8, value_parser = temperature)]
     pub temperature: f32,
-    /// Draw from the K likeliest bytes only.
+    /// Draw from the K likeliest tokens only.
     #[arg(long, value_name = "K", default_value_t = 40,
-        value_parser = clap::value_parser!(u16).range(1..=256))]
+        value_parser = clap::value_parser!(u16).range(1..))]
     pub top_k: u16,
     /// The same number gives the same text.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
+}
+
+/// Measure how well a model predicts text that it was not trained on.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct EvalArgs {
+    /// A member's folder, or one with an exported checkpoint.
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: PathBuf,
+    /// A folder of prepared data, whose held-out part is predicted.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Most tokens of a sector, spread evenly over it [default: all].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_tokens: Option<u64>,
+    /// Print one JSON object a line: one a sector, then one for all.
+    #[arg(long)]
+    pub json: bool,
 }
 
 fn temperature(text: &str) -> Result<f32, String> {

@@ -22,7 +22,7 @@ use crate::{
     demo::DemoArgs,
     doctor::{DoctorArgs, doctor},
 };
-use args::{CheckpointCommand, GenerateArgs, LeaveArgs, RunArgs, StatusArgs};
+use args::{CheckpointCommand, EvalArgs, GenerateArgs, LeaveArgs, RunArgs, StatusArgs};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -71,6 +71,8 @@ pub enum Command {
     /// Measure how fast this machine does what a node does.
     #[command(subcommand)]
     Bench(commands::BenchCommand),
+    /// Measure how well a model predicts text that it was not trained on.
+    Eval(EvalArgs),
 }
 
 /// Carries out one command.
@@ -91,6 +93,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => commands::generate(&args),
         Command::Numerics(args) => commands::numerics(&args),
         Command::Bench(command) => commands::bench(&command),
+        Command::Eval(args) => commands::eval(&args),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -324,6 +324,45 @@ fn text_becomes_data_that_shows_what_it_is() {
 }
 
 #[test]
+fn several_sources_become_data_with_sectors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("law.txt"), "the law of the sea ".repeat(100)).expect("ours");
+    let lines = "{\"body\": \"news of the islands, and of the sea\"}\n{\"body\": 1}\n";
+    std::fs::write(path("press.jsonl"), lines).expect("ours");
+    let sources = r#"
+        [[source]]
+        paths = ["law.txt"]
+        sector = "law"
+        class = "public"
+
+        [[source]]
+        paths = ["press.jsonl"]
+        sector = "press"
+        class = "shared"
+        field = "body"
+    "#;
+    std::fs::write(path("sources.toml"), sources).expect("ours");
+    let (out, file) = (path("out"), path("sources.toml"));
+    let prepare = ["data", "prepare", "--sources", &file, "--out", &out];
+    let refused = archipel(&prepare).expect_err("a number").to_string();
+    assert!(refused.contains("press.jsonl, record 2"), "{refused}");
+    assert!(!Path::new(&out).exists());
+    archipel(&[prepare.as_slice(), &["--skip-bad-lines", "--quality"]].concat()).expect("text");
+    archipel(&["data", "show", &out]).expect("what was just written");
+    let manifest = archipel_trainer::data::Manifest::read(Path::new(&out)).expect("a manifest");
+    assert_eq!(manifest.sector_names(), ["law", "press"]);
+    assert_eq!(manifest.class, archipel_trainer::data::DataClass::Shared);
+    assert_eq!(manifest.filters, archipel_trainer::data::Filters::QUALITY);
+    assert_eq!(manifest.sources[1].skipped.bad_lines, 1);
+    assert_eq!(manifest.sources[0].name, "law");
+
+    let both = [prepare.as_slice(), &["--sector", "law"]].concat();
+    archipel(&both).expect_err("the file says it");
+    archipel(&["data", "prepare", "--out", &out]).expect_err("no source");
+}
+
+#[test]
 fn every_argument_is_declared_soundly() {
     use clap::CommandFactory;
     Cli::command().debug_assert();

@@ -27,7 +27,7 @@ use archipel_protocol::{
 };
 use archipel_trainer::{
     Sampling,
-    data::{DataClass as Class, PrepareOptions, prepare},
+    data::{DataClass as Class, Format, PrepareOptions, SourceOptions, Tokenizer, prepare},
 };
 use libp2p::Multiaddr;
 use std::{
@@ -107,13 +107,14 @@ impl Founding for LocalFederation {
 
     fn sample(&self, dir: &Path) -> anyhow::Result<Sample> {
         let checkpoint = dir.join("member-1");
+        let tokenizer = Tokenizer::Bytes;
         let sampling = Sampling {
             temperature: 0.8,
             top_k: 40,
-            tokens: 256,
+            tokens: tokenizer.vocabulary(),
             seed: derive_key("archipel/sample/v1", &[]),
         };
-        let text = continued(&checkpoint, PROMPT.as_bytes(), SAMPLE_BYTES, &sampling)?;
+        let text = continued(&checkpoint, PROMPT, SAMPLE_BYTES, &sampling, &tokenizer)?;
         Ok(Sample {
             prompt: "a line's end".to_owned(),
             text: String::from_utf8_lossy(&text).into_owned(),
@@ -262,12 +263,19 @@ fn prepare_data(
     }
     let options = PrepareOptions {
         name: name.to_owned(),
-        class: Class::Public,
-        provenance: source.to_owned(),
         held_out_percent: 1,
+        // The corpus was dealt out to the members as it is.
+        deduplicate: false,
         ..PrepareOptions::default()
     };
-    let manifest = prepare(&paths, &folder.join(DATA_FOLDER), &options, &mut |_| {})?;
+    let source = SourceOptions {
+        name: name.to_owned(),
+        class: Class::Public,
+        provenance: source.to_owned(),
+        format: Format::Text,
+        ..SourceOptions::of(paths)
+    };
+    let manifest = prepare(&[source], &folder.join(DATA_FOLDER), &options, &mut |_| {})?;
     manifest
         .hash()
         .parse()

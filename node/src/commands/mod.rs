@@ -3,16 +3,19 @@
 mod amend;
 mod bench;
 mod demo;
+mod eval;
 mod export;
 mod founding;
 mod generate;
 mod model;
 mod numerics;
 mod status;
+mod tokenizer;
 
 pub use amend::{amendments, leave, propose, vote};
 pub use bench::{BenchCommand, bench};
 pub use demo::demo;
+pub use eval::eval;
 pub use export::export;
 pub use founding::LocalFederation;
 pub use generate::generate;

@@ -15,6 +15,7 @@ mod serving;
 mod site;
 mod start;
 mod states;
+mod tokens;
 mod training;
 mod wal;
 mod workbook;
@@ -25,6 +26,7 @@ pub use reporter::{MemberLine, STATUS_FILE, Status};
 pub use site::{HOLDOUT_FILE, STATES_FOLDER, Site, model_of};
 pub use start::{Options, start};
 pub use states::{Checked, StateError, States};
+pub use tokens::{HeldOut, PlannedTokenizer};
 
 /// The mark of payloads among the store's blobs.
 const PAYLOAD: u8 = 1;

@@ -1,5 +1,6 @@
 //! A member's folder before anything runs: configuration, key, charter, and the model they name.
 
+use super::tokens::{HeldOut, PlannedTokenizer, encode_held_out};
 use crate::{
     cli::read_charter,
     config::{CHARTER_FILE, NodeConfig, SecretKey},
@@ -14,7 +15,11 @@ use archipel_protocol::{
     random::derive_key,
     state::{Manifest, Tensors},
 };
-use archipel_trainer::{AdamWConfig, ModelConfig, data::Dataset, initial_params, layout};
+use archipel_trainer::{
+    AdamWConfig, ModelConfig,
+    data::{Dataset, TokenSource as _},
+    initial_params, layout,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -26,6 +31,8 @@ pub const HOLDOUT_FILE: &str = "holdout.bin";
 pub const STATES_FOLDER: &str = "states";
 /// The most held-out bytes that are read.
 const MAX_HOLDOUT_BYTES: u64 = 64 << 20;
+/// The most held-out tokens of this site's own data that are read.
+const MAX_OWN_TOKENS: u64 = 256 << 10;
 
 /// What a member's folder says.
 pub struct Site {
@@ -125,36 +132,42 @@ impl Site {
         self.config.threads.map_or_else(all, usize::from)
     }
 
+    /// The tokenizer that the plan asks for.
+    pub fn tokenizer(&self) -> PlannedTokenizer {
+        PlannedTokenizer::of(self.plan())
+    }
+
     /// The training data, where this site has any.
     ///
     /// # Errors
-    /// Data that is not what its manifest says.
+    /// Data that is not what its manifest says, or of another tokenizer than the plan's.
     pub fn data(&self) -> anyhow::Result<Option<Dataset>> {
         let Some(folder) = self.config.data_path(&self.dir) else {
             return Ok(None);
         };
-        let opened = Dataset::open(&folder);
-        Ok(Some(opened.with_context(|| {
-            format!("the data folder {}", folder.display())
-        })?))
+        let what = || format!("the data folder {}", folder.display());
+        let data = Dataset::open(&folder).with_context(what)?;
+        let check = self.tokenizer().check(&data.manifest().tokenizer);
+        check.with_context(what)?;
+        Ok(Some(data))
     }
 
-    /// The bytes that states are evaluated on: the run's, or else this site's own; none at all
+    /// The tokens that states are evaluated on: the run's, or else this site's own; none at all
     /// where it has neither.
     ///
     /// # Errors
     /// A file that is not the one the charter names.
-    pub fn holdout(&self, data: Option<&Dataset>) -> anyhow::Result<Vec<u8>> {
+    pub fn holdout(&self, data: Option<&Dataset>) -> anyhow::Result<HeldOut> {
         let path = self.dir.join(HOLDOUT_FILE);
         let Some(expected) = self.plan().data.holdout else {
-            return Ok(data.map_or_else(Vec::new, |data| data.held_out().to_vec()));
+            return data.map_or_else(|| Ok(HeldOut::default()), own_held_out);
         };
         if !path.exists() {
             tracing::warn!(
                 "no {}: put a copy of the held-out bytes there to have states evaluated",
                 path.display()
             );
-            return Ok(Vec::new());
+            return Ok(HeldOut::default());
         }
         let length = fs::metadata(&path)
             .with_context(|| path.display().to_string())?
@@ -174,8 +187,34 @@ impl Site {
                 path.display()
             );
         }
-        Ok(bytes)
+        let data = self.config.data_path(&self.dir);
+        let folders = [Some(self.dir.as_path()), data.as_deref()];
+        let folders: Vec<&Path> = folders.into_iter().flatten().collect();
+        encode_held_out(&self.tokenizer().load(&folders)?, &bytes)
     }
+}
+
+/// What this site holds out, in proportion of every sector's ranges.
+fn own_held_out(data: &Dataset) -> anyhow::Result<HeldOut> {
+    let (part, manifest) = (data.held_out(), data.manifest());
+    let mut held_out = HeldOut::default();
+    for range in part.sectors() {
+        let length = range.tokens.end - range.tokens.start;
+        let share = u128::from(length) * u128::from(MAX_OWN_TOKENS) / u128::from(part.len());
+        let mut tokens = vec![0; length.min(share as u64) as usize];
+        part.copy_window(range.tokens.start, &mut tokens)?;
+        let taken = tokens.len() as u64;
+        let (all, bytes) = manifest.held_out_of(&range.sector);
+        held_out.bytes += match manifest.tokenizer.is_bytes() {
+            true => taken,
+            false => {
+                let bytes = u128::from(bytes.unwrap_or(0)) * u128::from(taken);
+                (bytes / u128::from(all.max(1))) as u64
+            }
+        };
+        held_out.tokens.extend(tokens);
+    }
+    Ok(held_out)
 }
 
 /// The shape of the model that a plan trains.

@@ -184,6 +184,7 @@ impl Language {
             schedule_offset: task.schedule,
             optimizer: AdamWConfig::from(inner),
             batch_key: derive_key("archipel/batch-key/v1", &[&self.run_id.0, &round, &me.0]),
+            mixture: Vec::new(),
         }
     }
 }

@@ -152,8 +152,7 @@ where
         data: &dyn TokenSource,
         step: u64,
     ) -> Result<(f64, f64, f32), EngineError> {
-        let windows = plan.batch_sequences as usize;
-        let batch = Batch::draw(data, &plan.batch_key, step, windows, self.context())?;
+        let batch = Batch::draw(data, plan, step, self.context())?;
         let loss = self.gradient(&batch, plan.micro_batch as usize)?;
         let chunks = self.gradient.chunks(CHUNK).collect();
         let squares = self.workers.spread(chunks, lanes::square_sum);

@@ -1,284 +1,259 @@
-//! Turns text files and folders into token shards, a held-out part and a manifest.
+//! Turns files and folders into token shards, a held-out part and a manifest.
 //!
-//! Every file is a document: [`DOCUMENT_BOUNDARY`], then its bytes. The last part of each
-//! document's bytes is held out, so that the held-out text covers every source in proportion.
+//! A document is its boundary token, then its text's tokens. The last part of each document is
+//! held out, so that the held-out tokens cover every source in proportion. Sources follow each
+//! other in the order given, files in name order, and every source has shards of its own.
 
-use super::manifest::{FORMAT, MANIFEST_FILE, Manifest, Skipped, TOKENIZER};
+use super::intake::{Counts, Intake};
+use super::manifest::{FORMAT, PartEntry, SourceEntry, TokenizerId};
 use super::walk::{Found, Walk};
-use super::write::{ShardWriter, write_manifest};
-use super::{DOCUMENT_BOUNDARY, DataClass, DataError, io};
-use std::fs::{self, File};
-use std::io::Read;
+use super::write::Workplace;
+use super::{
+    DataClass, DataError, Format, MAX_VOCABULARY, Manifest, PrepareOptions, SourceOptions,
+    TOKENIZER_FILE, TokenFileFault, Tokenizer, foreign::TokenFile, io, tokenizer,
+};
+use std::fs;
 use std::path::{Path, PathBuf};
-
-const BLOCK_BYTES: usize = 1 << 18;
-
-/// What the manifest says about the data, and how it is cut.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrepareOptions {
-    /// The data's name.
-    pub name: String,
-    /// Who may see it; sovereign unless its owner says otherwise.
-    pub class: DataClass,
-    /// Its language.
-    pub language: String,
-    /// Its licence.
-    pub licence: String,
-    /// Where it comes from.
-    pub provenance: String,
-    /// Part of each document that is held out, 1 to 50 percent.
-    pub held_out_percent: u8,
-    /// The most bytes of one shard.
-    pub shard_bytes: u64,
-    /// The most bytes of text taken in all; documents that would pass it are skipped.
-    pub max_bytes: u64,
-    /// Extensions of the files taken from folders, without the dot; none at all takes every file.
-    pub extensions: Vec<String>,
-}
-
-impl Default for PrepareOptions {
-    fn default() -> Self {
-        Self {
-            name: "unnamed".to_owned(),
-            class: DataClass::Sovereign,
-            language: "unknown".to_owned(),
-            licence: "unknown".to_owned(),
-            provenance: "unknown".to_owned(),
-            held_out_percent: 10,
-            shard_bytes: 256 << 20,
-            max_bytes: u64::MAX,
-            extensions: Vec::new(),
-        }
-    }
-}
 
 /// How far a preparation is.
 #[derive(Clone, Copy, Debug)]
 pub struct PrepareProgress<'a> {
-    /// The file just looked at.
+    /// The file being looked at.
     pub path: &'a Path,
     /// Documents taken so far.
     pub documents: u64,
-    /// Bytes of text taken so far.
+    /// Bytes of text, or of token files, taken so far.
     pub bytes: u64,
+    /// Bytes of files looked at so far.
+    pub read: u64,
+    /// Bytes of all files, as they were at the beginning.
+    pub total: u64,
 }
+
+/// Takes a preparation's progress.
+pub(super) type Observer<'a> = &'a mut dyn FnMut(&PrepareProgress<'_>);
 
 /// Prepares `sources` into the folder `out`, which is created if it is absent.
 ///
 /// # Errors
 /// A source that cannot be read, a link that leaves its folder, an `out` that is in use or within
-/// a source, no text, a full disk. Without an error there is a manifest; with one there is none.
+/// a source, no text, a full disk. Without an error there is a manifest; with one, nothing of the
+/// attempt is left.
 pub fn prepare(
-    sources: &[PathBuf],
+    sources: &[SourceOptions],
     out: &Path,
     options: &PrepareOptions,
-    progress: &mut dyn FnMut(&PrepareProgress<'_>),
+    progress: Observer<'_>,
 ) -> Result<Manifest, DataError> {
-    check(options)?;
-    fs::create_dir_all(out).map_err(io("create", out))?;
-    refuse_out(sources, out)?;
-    let mut job = Job {
-        options,
-        writer: ShardWriter::create(out, options.shard_bytes)?,
-        documents: 0,
-        bytes: 0,
-        skipped: Skipped::default(),
-        files: 0,
-    };
-    for source in sources {
-        job.take_source(source, progress)?;
+    options.check(sources)?;
+    for path in sources.iter().flat_map(|source| &source.paths) {
+        fs::metadata(path).map_err(io("find", path))?;
     }
-    let manifest = job.finish()?;
-    write_manifest(out, &manifest)?;
+    let workplace = Workplace::take(out)?;
+    refuse_out(sources, out)?;
+    let scheme = Scheme::choose(sources, options)?;
+    let writers = workplace.writers(scheme.id.token_bytes(), options.shard_bytes);
+    let total = total_bytes(sources)?;
+    let mut intake = Intake::new(options, &scheme, writers, total, progress);
+    let (mut entries, mut ends) = (Vec::new(), (0, 0));
+    for source in sources {
+        for path in &source.paths {
+            take_path(&mut intake, source, path)?;
+        }
+        let (counts, training, held_out) = intake.end_source()?;
+        let entry = entry(source, &counts, training, held_out, ends);
+        ends.0 += entry.training.tokens;
+        ends.1 += entry.held_out.tokens;
+        entries.push(entry);
+    }
+    let files = intake.files();
+    drop(intake);
+    let manifest = manifest(entries, options, scheme.id, files)?;
+    let mut other = Vec::new();
+    if let Some(bytes) = &scheme.file {
+        workplace.file(TOKENIZER_FILE, bytes)?;
+        other.push(TOKENIZER_FILE);
+    }
+    workplace.finish(&manifest, &other)?;
     Ok(manifest)
 }
 
-struct Job<'a> {
-    options: &'a PrepareOptions,
-    writer: ShardWriter,
-    documents: u64,
-    bytes: u64,
-    skipped: Skipped,
-    files: u64,
+/// What turns this preparation's documents into tokens.
+pub(super) struct Scheme {
+    /// Encodes text; absent where another program made all tokens.
+    pub(super) tokenizer: Option<Tokenizer>,
+    pub(super) id: TokenizerId,
+    /// The tokenizer's file, of which the folder gets a copy.
+    file: Option<Vec<u8>>,
 }
 
-impl Job<'_> {
-    fn take_source(
-        &mut self,
-        source: &Path,
-        progress: &mut dyn FnMut(&PrepareProgress<'_>),
-    ) -> Result<(), DataError> {
-        let mut walk = Walk::new(source, &self.options.extensions)?;
-        while let Some(found) = walk.next()? {
-            self.files += 1;
-            match found {
-                Found::NotFile => self.skipped.not_files += 1,
-                Found::File(path) => {
-                    self.take_file(&path)?;
-                    let (documents, bytes) = (self.documents, self.bytes);
-                    progress(&PrepareProgress {
-                        path: &path,
-                        documents,
-                        bytes,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn take_file(&mut self, path: &Path) -> Result<(), DataError> {
-        let length = fs::metadata(path).map_err(io("look at", path))?.len();
-        if length > self.options.max_bytes - self.bytes {
-            self.skipped.beyond_limit += 1;
-            return Ok(());
-        }
-        match inspect(path)? {
-            Kind::NotUtf8 => self.skipped.not_utf8 += 1,
-            Kind::Binary => self.skipped.binary += 1,
-            Kind::Text { bytes: 0 } => self.skipped.empty += 1,
-            Kind::Text { bytes } if bytes != length => {
-                return Err(DataError::Changing {
-                    path: path.to_owned(),
-                });
-            }
-            Kind::Text { bytes } => {
-                self.copy(path, bytes)?;
-                self.documents += 1;
-                self.bytes += bytes;
-            }
-        }
-        Ok(())
-    }
-
-    /// Copies a document of `length` bytes, its last part to the held-out shard.
-    fn copy(&mut self, path: &Path, length: u64) -> Result<(), DataError> {
-        let percent = u128::from(self.options.held_out_percent);
-        let held_out = (u128::from(length) * percent / 100) as u64;
-        let mut training = length - held_out;
-        let mut rest = length;
-        self.writer.train(&[DOCUMENT_BOUNDARY])?;
-        if held_out > 0 {
-            self.writer.hold_out(&[DOCUMENT_BOUNDARY])?;
-        }
-        let mut file = File::open(path).map_err(io("open", path))?;
-        let mut block = vec![0; BLOCK_BYTES];
-        loop {
-            let count = file.read(&mut block).map_err(io("read", path))?;
-            if count == 0 && rest == 0 {
-                return Ok(());
-            }
-            if count == 0 || count as u64 > rest {
-                return Err(DataError::Changing {
-                    path: path.to_owned(),
-                });
-            }
-            let first = training.min(count as u64);
-            let (train, hold) = block[..count].split_at(first as usize);
-            self.writer.train(train)?;
-            self.writer.hold_out(hold)?;
-            training -= first;
-            rest -= count as u64;
-        }
-    }
-
-    fn finish(self) -> Result<Manifest, DataError> {
-        if self.documents == 0 {
-            return Err(DataError::NoText { files: self.files });
-        }
-        let (training, held_out) = self.writer.finish()?;
-        if held_out.tokens == 0 {
-            let percent = self.options.held_out_percent;
-            return Err(DataError::NothingHeldOut {
-                bytes: self.bytes,
-                percent,
+impl Scheme {
+    fn choose(sources: &[SourceOptions], options: &PrepareOptions) -> Result<Self, DataError> {
+        let is_tokens = |source: &SourceOptions| matches!(source.format, Format::Tokens(_));
+        if let Some(path) = &options.tokenizer {
+            let file = tokenizer::read_file(path)?;
+            let tokenizer = Tokenizer::read(path, options.boundary.as_deref())?;
+            return Ok(Self {
+                id: tokenizer.id(),
+                tokenizer: Some(tokenizer),
+                file: Some(file),
             });
         }
-        let options = self.options.clone();
-        Ok(Manifest {
-            format: FORMAT.to_owned(),
-            tokenizer: TOKENIZER.to_owned(),
-            name: options.name,
-            class: options.class,
-            language: options.language,
-            licence: options.licence,
-            provenance: options.provenance,
-            documents: self.documents,
-            skipped: self.skipped,
-            training_tokens: training.iter().map(|shard| shard.tokens).sum(),
-            training,
-            held_out,
+        if !sources.iter().any(is_tokens) {
+            return Ok(Self {
+                tokenizer: Some(Tokenizer::Bytes),
+                id: TokenizerId::bytes(),
+                file: None,
+            });
+        }
+        if let Some(index) = sources.iter().position(|source| !is_tokens(source)) {
+            return Err(DataError::TextAmongTokens { index: index + 1 });
+        }
+        Ok(Self {
+            tokenizer: None,
+            id: TokenizerId::external(vocabulary(sources, options)?),
+            file: None,
         })
     }
 }
 
-/// What a file holds.
-enum Kind {
-    Text { bytes: u64 },
-    NotUtf8,
-    Binary,
-}
-
-/// Reads a file through once, block by block.
-fn inspect(path: &Path) -> Result<Kind, DataError> {
-    let mut file = File::open(path).map_err(io("open", path))?;
-    let mut block = vec![0; BLOCK_BYTES];
-    let (mut carried, mut bytes) = (0, 0u64);
-    loop {
-        let count = file.read(&mut block[carried..]).map_err(io("read", path))?;
-        if count == 0 {
-            return Ok(if carried == 0 {
-                Kind::Text { bytes }
-            } else {
-                Kind::NotUtf8
-            });
+/// Tokens of a tokenizer that is not here: as told, or as the files say.
+fn vocabulary(sources: &[SourceOptions], options: &PrepareOptions) -> Result<u32, DataError> {
+    if let Some(found) = options.vocabulary {
+        if (1..=MAX_VOCABULARY).contains(&found) {
+            return Ok(found);
         }
-        bytes += count as u64;
-        let filled = carried + count;
-        if block[carried..filled].contains(&DOCUMENT_BOUNDARY) {
-            return Ok(Kind::Binary);
-        }
-        carried = match std::str::from_utf8(&block[..filled]) {
-            Ok(_) => 0,
-            // A character cut in two by the block's end is judged with the next block.
-            Err(error) if error.error_len().is_none() => {
-                block.copy_within(error.valid_up_to()..filled, 0);
-                filled - error.valid_up_to()
-            }
-            Err(_) => return Ok(Kind::NotUtf8),
+        return Err(DataError::Option {
+            field: "vocabulary",
+            expected: "1 to 2^31 tokens",
+            found: u64::from(found),
+        });
+    }
+    let mut most = 0;
+    for source in sources {
+        let Format::Tokens(format) = source.format else {
+            continue;
         };
+        for path in files(source)? {
+            let found = TokenFile::open(&path, format)?.vocabulary;
+            let reason = TokenFileFault::NoVocabulary;
+            most = most.max(found.ok_or(DataError::TokenFile { path, reason })?);
+        }
+    }
+    // Without a file there is no token either, which is told when all sources were read.
+    Ok(most.max(1))
+}
+
+/// Every file of a source, in the order they are read.
+fn files(source: &SourceOptions) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = Vec::new();
+    for path in &source.paths {
+        let mut walk = walk(source, path)?;
+        while let Some(found) = walk.next()? {
+            if let Found::File(path) = found {
+                files.push(path);
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn walk(source: &SourceOptions, path: &Path) -> Result<Walk, DataError> {
+    let is_tokens = matches!(source.format, Format::Tokens(_));
+    match source.extensions.is_empty() && is_tokens {
+        true => Walk::new(path, &["bin".to_owned()]),
+        false => Walk::new(path, &source.extensions),
     }
 }
 
-fn check(options: &PrepareOptions) -> Result<(), DataError> {
-    let percent = u64::from(options.held_out_percent);
-    if !(1..=50).contains(&percent) {
-        let (field, expected) = ("held_out_percent", "in 1..=50");
-        return Err(DataError::Option {
-            field,
-            expected,
-            found: percent,
-        });
+fn total_bytes(sources: &[SourceOptions]) -> Result<u64, DataError> {
+    let mut total = 0u64;
+    for source in sources {
+        for path in files(source)? {
+            let length = fs::metadata(&path).map_err(io("look at", &path))?.len();
+            total = total.saturating_add(length);
+        }
     }
-    if options.shard_bytes < 4096 {
-        let (field, expected, found) = ("shard_bytes", "4096 or more", options.shard_bytes);
-        return Err(DataError::Option {
-            field,
-            expected,
-            found,
-        });
+    Ok(total)
+}
+
+fn take_path(
+    intake: &mut Intake<'_>,
+    source: &SourceOptions,
+    path: &Path,
+) -> Result<(), DataError> {
+    let mut walk = walk(source, path)?;
+    while let Some(found) = walk.next()? {
+        match found {
+            Found::NotFile => intake.note_no_file(),
+            Found::File(path) => intake.take_file(&path, source)?,
+        }
     }
     Ok(())
 }
 
-fn refuse_out(sources: &[PathBuf], out: &Path) -> Result<(), DataError> {
-    if out.join(MANIFEST_FILE).exists() {
-        return Err(DataError::OutInUse {
-            out: out.to_owned(),
+fn entry(
+    source: &SourceOptions,
+    counts: &Counts,
+    training: Vec<super::ShardFile>,
+    held_out: Vec<super::ShardFile>,
+    starts: (u64, u64),
+) -> SourceEntry {
+    let part = |start, bytes, shards: Vec<super::ShardFile>| PartEntry {
+        start,
+        tokens: shards.iter().map(|shard| shard.tokens).sum(),
+        bytes,
+        shards,
+    };
+    let (training_bytes, held_out_bytes) = counts.text_bytes();
+    SourceEntry {
+        name: source.name.clone(),
+        sector: source.sector.clone(),
+        language: source.language.clone(),
+        licence: source.licence.clone(),
+        provenance: source.provenance.clone(),
+        class: source.class,
+        documents: counts.documents,
+        skipped: counts.skipped,
+        training: part(starts.0, training_bytes, training),
+        held_out: part(starts.1, held_out_bytes, held_out),
+    }
+}
+
+fn manifest(
+    sources: Vec<SourceEntry>,
+    options: &PrepareOptions,
+    tokenizer: TokenizerId,
+    files: u64,
+) -> Result<Manifest, DataError> {
+    let class = sources.iter().map(|source| source.class).max();
+    let manifest = Manifest {
+        format: FORMAT.to_owned(),
+        name: options.name.clone(),
+        class: class.unwrap_or(DataClass::Sovereign),
+        token_bytes: tokenizer.token_bytes(),
+        tokenizer,
+        held_out_percent: options.held_out_percent,
+        filters: options.filters,
+        deduplicated: options.deduplicate,
+        sources,
+    };
+    if manifest.documents() == 0 {
+        let skipped = manifest.sources.iter().map(|s| s.skipped.total()).sum();
+        return Err(DataError::NoText { files, skipped });
+    }
+    if manifest.held_out_tokens() == 0 {
+        return Err(DataError::NothingHeldOut {
+            tokens: manifest.training_tokens(),
+            percent: options.held_out_percent,
         });
     }
+    Ok(manifest)
+}
+
+fn refuse_out(sources: &[SourceOptions], out: &Path) -> Result<(), DataError> {
     let real_out = fs::canonicalize(out).map_err(io("find", out))?;
-    for source in sources {
+    for source in sources.iter().flat_map(|source| &source.paths) {
         let real_source = fs::canonicalize(source).map_err(io("find", source))?;
         if real_out.starts_with(&real_source) {
             let (out, source_path) = (out.to_owned(), source.clone());

@@ -1,7 +1,10 @@
 //! Opens prepared data: shards mapped into memory, lengths checked at once, hashes on request.
 
-use super::manifest::ShardFile;
-use super::{DataError, Manifest, TokenSource, io, widen, window, windows};
+use super::manifest::{PartEntry, ShardFile, SourceEntry};
+use super::{
+    DataError, Manifest, SectorRange, TOKENIZER_FILE, TokenSource, Tokenizer, TokenizerError, io,
+    tokenizer, widen, window, windows,
+};
 use memmap2::Mmap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,9 +12,19 @@ use std::path::{Path, PathBuf};
 /// An open folder of prepared data; as a [`TokenSource`] it is the training tokens.
 #[derive(Debug)]
 pub struct Dataset {
+    dir: PathBuf,
     manifest: Manifest,
-    training: Vec<Shard>,
-    held_out: Shard,
+    training: Part,
+    held_out: Part,
+}
+
+/// The tokens of all sources that are trained on, or all those held out.
+#[derive(Debug)]
+pub struct Part {
+    shards: Vec<Shard>,
+    sectors: Vec<SectorRange>,
+    width: usize,
+    tokens: u64,
 }
 
 /// A mapped shard and where it begins among the tokens of all shards.
@@ -30,29 +43,27 @@ impl Dataset {
     /// A missing or wrong manifest; a shard that is missing, shorter or longer.
     pub fn open(dir: &Path) -> Result<Self, DataError> {
         let manifest = Manifest::read(dir)?;
-        let mut start = 0;
-        let mut training = Vec::new();
-        for file in &manifest.training {
-            training.push(Shard::open(dir, file, start)?);
-            start += file.tokens;
-        }
-        let held_out = Shard::open(dir, &manifest.held_out, 0)?;
+        let training = Part::open(dir, &manifest, |source| &source.training)?;
+        let held_out = Part::open(dir, &manifest, |source| &source.held_out)?;
         Ok(Self {
+            dir: dir.to_owned(),
+            training: training.with_sectors(manifest.training_sectors()),
+            held_out: held_out.with_sectors(manifest.held_out_sectors()),
             manifest,
-            training,
-            held_out,
         })
     }
 
-    /// Reads every shard and checks its hash.
+    /// Reads every shard, and the tokenizer's file, and checks their hashes.
     ///
     /// # Errors
-    /// The first shard that was changed.
+    /// The first file that was changed.
     pub fn verify(&self) -> Result<(), DataError> {
-        self.training
-            .iter()
-            .chain([&self.held_out])
-            .try_for_each(Shard::verify)
+        let id = &self.manifest.tokenizer;
+        if id.blake3.is_some() {
+            tokenizer::check_file(&self.dir.join(TOKENIZER_FILE), id)?;
+        }
+        let mut shards = self.training.shards.iter().chain(&self.held_out.shards);
+        shards.try_for_each(Shard::verify)
     }
 
     /// What the folder holds.
@@ -60,9 +71,17 @@ impl Dataset {
         &self.manifest
     }
 
+    /// The tokenizer that made the tokens.
+    ///
+    /// # Errors
+    /// One that is not in the folder, or not in this build.
+    pub fn tokenizer(&self) -> Result<Tokenizer, TokenizerError> {
+        Tokenizer::of_data(&self.dir, &self.manifest.tokenizer)
+    }
+
     /// The tokens that are never trained on.
-    pub fn held_out(&self) -> &[u8] {
-        &self.held_out.bytes
+    pub fn held_out(&self) -> &Part {
+        &self.held_out
     }
 
     /// `count` windows of `length` held-out tokens, the same for the same seed.
@@ -81,21 +100,63 @@ impl Dataset {
 
 impl TokenSource for Dataset {
     fn len(&self) -> u64 {
-        self.manifest.training_tokens
+        self.training.len()
+    }
+
+    fn copy_window(&self, start: u64, out: &mut [u32]) -> Result<(), DataError> {
+        self.training.copy_window(start, out)
+    }
+
+    fn sectors(&self) -> &[SectorRange] {
+        self.training.sectors()
+    }
+}
+
+impl Part {
+    fn open(
+        dir: &Path,
+        manifest: &Manifest,
+        part: fn(&SourceEntry) -> &PartEntry,
+    ) -> Result<Self, DataError> {
+        let width = manifest.token_bytes;
+        let files = manifest.sources.iter().flat_map(|s| &part(s).shards);
+        let (mut tokens, mut shards) = (0, Vec::new());
+        for file in files {
+            shards.push(Shard::open(dir, file, width, tokens)?);
+            tokens += file.tokens;
+        }
+        Ok(Self {
+            shards,
+            sectors: Vec::new(),
+            width: usize::from(width),
+            tokens,
+        })
+    }
+
+    fn with_sectors(mut self, sectors: Vec<SectorRange>) -> Self {
+        self.sectors = sectors;
+        self
+    }
+}
+
+impl TokenSource for Part {
+    fn len(&self) -> u64 {
+        self.tokens
     }
 
     fn copy_window(&self, start: u64, out: &mut [u32]) -> Result<(), DataError> {
         window(start, out.len(), self.len())?;
         let first = self
-            .training
+            .shards
             .partition_point(|shard| shard.start <= start)
             .saturating_sub(1);
         let (mut at, mut rest) = (start, out);
-        for shard in &self.training[first..] {
+        for shard in &self.shards[first..] {
             let from = (at - shard.start) as usize;
-            let count = (shard.bytes.len() - from).min(rest.len());
+            let count = (shard.bytes.len() / self.width - from).min(rest.len());
             let (now, later) = rest.split_at_mut(count);
-            widen(&shard.bytes[from..from + count], now);
+            let bytes = &shard.bytes[self.width * from..self.width * (from + count)];
+            widen(bytes, self.width, now);
             (at, rest) = (at + count as u64, later);
             if rest.is_empty() {
                 break;
@@ -103,16 +164,18 @@ impl TokenSource for Dataset {
         }
         Ok(())
     }
+
+    fn sectors(&self) -> &[SectorRange] {
+        &self.sectors
+    }
 }
 
 impl Shard {
-    fn open(dir: &Path, file: &ShardFile, start: u64) -> Result<Self, DataError> {
+    fn open(dir: &Path, file: &ShardFile, width: u8, start: u64) -> Result<Self, DataError> {
         let path = dir.join(&file.file);
         let handle = File::open(&path).map_err(io("open", &path))?;
-        let (expected, found) = (
-            file.tokens,
-            handle.metadata().map_err(io("look at", &path))?.len(),
-        );
+        let found = handle.metadata().map_err(io("look at", &path))?.len();
+        let expected = file.tokens.saturating_mul(u64::from(width));
         if expected != found {
             return Err(DataError::ShardLength {
                 path,
@@ -143,10 +206,12 @@ impl Shard {
     }
 }
 
+/// Maps a file of tokens that nobody rewrites.
 #[allow(unsafe_code)]
-fn map(file: &File) -> std::io::Result<Mmap> {
+pub(super) fn map(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: the mapping is read-only and its bytes have no invalid value. A shard belongs to the
-    // node that prepared it and is never rewritten in place; an operator who truncates one under a
-    // running node ends that process by a signal, as with any mapped file.
+    // node that prepared it and is never rewritten in place, and a token file is read while its
+    // owner prepares it; an operator who truncates one under a running process ends that process
+    // by a signal, as with any mapped file.
     unsafe { Mmap::map(file) }
 }

@@ -3,6 +3,10 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
+mod preparing;
+mod properties;
+mod sources;
+
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary folder");
     for (name, bytes) in files {
@@ -13,10 +17,31 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
     dir
 }
 
+/// A source of which nothing but its folder is known.
+fn plain(path: &Path) -> SourceOptions {
+    SourceOptions::of(vec![path.to_owned()])
+}
+
 fn prepared(source: &Path, options: &PrepareOptions) -> Result<(TempDir, Manifest), DataError> {
+    prepared_from(&[plain(source)], options)
+}
+
+fn prepared_from(
+    sources: &[SourceOptions],
+    options: &PrepareOptions,
+) -> Result<(TempDir, Manifest), DataError> {
     let out = tempfile::tempdir().expect("a temporary folder");
-    let manifest = prepare(&[source.to_owned()], out.path(), options, &mut |_| {})?;
+    let manifest = prepare(sources, out.path(), options, &mut |_| {})?;
     Ok((out, manifest))
+}
+
+/// What lies in a folder, in name order.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    let mut names: Vec<String> = entries.map(|entry| name(entry.expect("ours"))).collect();
+    names.sort();
+    names
 }
 
 fn all(source: &dyn TokenSource) -> Vec<u8> {
@@ -40,32 +65,34 @@ fn a_folder_becomes_shards_in_name_order_with_the_end_of_each_file_held_out() {
     ]);
     let mut seen = Vec::new();
     let out = tempfile::tempdir().expect("a temporary folder");
-    let sources = [source.path().to_owned()];
-    let manifest = prepare(
-        &sources,
-        out.path(),
-        &PrepareOptions::default(),
-        &mut |progress| {
-            seen.push((progress.documents, progress.bytes));
-        },
-    )
+    let sources = [plain(source.path())];
+    let options = PrepareOptions::default();
+    let manifest = prepare(&sources, out.path(), &options, &mut |at| {
+        seen.push((at.read, at.documents, at.bytes));
+        assert_eq!(at.total, 10 + 20 + 12 + 4 + 5);
+    })
     .expect("text");
-    assert_eq!(seen, [(0, 0), (0, 0), (1, 20), (2, 30), (2, 30), (2, 30)]);
-    assert_eq!(manifest.documents, 2);
+    assert_eq!(seen.last(), Some(&(51, 2, 30)));
+    assert!(seen.is_sorted());
+    assert_eq!(manifest.documents(), 2);
     let skipped = Skipped {
         not_utf8: 2,
         binary: 1,
         empty: 1,
         ..Skipped::default()
     };
-    assert_eq!(manifest.skipped, skipped);
+    assert_eq!(manifest.sources[0].skipped, skipped);
+    assert_eq!(manifest.sources[0].training.bytes, Some(18 + 9));
+    assert_eq!(manifest.sources[0].held_out.bytes, Some(2 + 1));
     assert_eq!(manifest.class, DataClass::Sovereign);
 
     let data = Dataset::open(out.path()).expect("prepared data");
     data.verify().expect("whole shards");
     assert_eq!(data.manifest(), &manifest);
     assert_eq!(all(&data), b"\0abcdefghijklmnopqr\x00012345678");
-    assert_eq!(data.held_out(), b"\0st\09");
+    assert_eq!(all(data.held_out()), b"\0st\09");
+    let expected = ["holdout-000.bin", "manifest.json", "train-000.bin"];
+    assert_eq!(names(out.path()), expected);
 }
 
 #[test]
@@ -77,8 +104,8 @@ fn shards_are_cut_and_read_across_their_edges() {
         ..PrepareOptions::default()
     };
     let (out, manifest) = prepared(source.path(), &options).expect("text");
-    assert_eq!(manifest.training.len(), 7);
-    assert_eq!(manifest.training_tokens, 27_001);
+    assert_eq!(manifest.sources[0].training.shards.len(), 7);
+    assert_eq!(manifest.training_tokens(), 27_001);
     let data = Dataset::open(out.path()).expect("prepared data");
     let whole = all(&data);
     assert_eq!(whole[1..], text[..27_000]);
@@ -107,7 +134,7 @@ fn a_character_across_two_blocks_is_text() {
     let source = folder(&[("text", &text)]);
     let (_, manifest) = prepared(source.path(), &PrepareOptions::default()).expect("text");
     assert_eq!(
-        (manifest.documents, manifest.skipped),
+        (manifest.documents(), manifest.sources[0].skipped),
         (1, Skipped::default())
     );
 }
@@ -123,16 +150,16 @@ fn extensions_and_the_limit_choose_files() {
         ),
         ("d.rs", b"fn d() {}"),
     ]);
-    let extensions = vec!["rs".to_owned()];
     let options = PrepareOptions {
         max_bytes: 40,
-        extensions,
         ..PrepareOptions::default()
     };
-    let (_, manifest) = prepared(source.path(), &options).expect("text");
-    assert_eq!(manifest.documents, 2);
+    let mut source = plain(source.path());
+    source.extensions = vec!["rs".to_owned()];
+    let (_, manifest) = prepared_from(&[source], &options).expect("text");
+    assert_eq!(manifest.documents(), 2);
     assert_eq!(
-        manifest.skipped,
+        manifest.sources[0].skipped,
         Skipped {
             beyond_limit: 1,
             ..Skipped::default()
@@ -149,18 +176,24 @@ fn what_cannot_be_prepared_is_refused_and_leaves_no_manifest() {
     };
     assert!(matches!(
         refusal(&[], &options),
-        DataError::NoText { files: 0 }
+        DataError::NoText {
+            files: 0,
+            skipped: 0
+        }
     ));
     assert!(matches!(
         refusal(&[("x", b"\xff")], &options),
-        DataError::NoText { files: 1 }
+        DataError::NoText {
+            files: 1,
+            skipped: 1
+        }
     ));
     let short = refusal(&[("x", b"abc")], &options);
     assert!(
         matches!(
             short,
             DataError::NothingHeldOut {
-                bytes: 3,
+                tokens: 4,
                 percent: 10
             }
         ),
@@ -174,12 +207,13 @@ fn what_cannot_be_prepared_is_refused_and_leaves_no_manifest() {
 
     let source = folder(&[("x.txt", b"enough text to hold some out")]);
     let inside = source.path().join("out");
-    let sources = [source.path().to_owned()];
+    let sources = [plain(source.path())];
     let refused = prepare(&sources, &inside, &options, &mut |_| {});
     assert!(
         matches!(refused, Err(DataError::OutInsideSource { .. })),
         "{refused:?}"
     );
+    assert!(!inside.exists(), "nothing is left of the attempt");
     let (out, _) = prepared(source.path(), &options).expect("text");
     let refused = prepare(&sources, out.path(), &options, &mut |_| {});
     assert!(
@@ -201,7 +235,8 @@ fn links_within_the_folder_are_counted_and_links_out_of_it_refused() {
     let source = folder(&[("a/x.txt", b"enough text to hold some out")]);
     symlink(source.path(), source.path().join("a/loop")).expect("a link");
     let (_, manifest) = prepared(source.path(), &PrepareOptions::default()).expect("text");
-    assert_eq!((manifest.documents, manifest.skipped.not_files), (1, 1));
+    let skipped = manifest.sources[0].skipped;
+    assert_eq!((manifest.documents(), skipped.not_files), (1, 1));
 
     let secret = folder(&[("secret.txt", b"not to be read")]);
     symlink(
@@ -254,17 +289,33 @@ fn manifests_that_lie_are_refused() {
     let source = folder(&[("x.txt", b"enough text to hold some out and to train on")]);
     let (out, manifest) = prepared(source.path(), &PrepareOptions::default()).expect("text");
     type Change = fn(&mut Manifest);
-    let lies: [(Change, &str); 5] = [
-        (|m| m.format = "archipel-data/2".into(), "format must be"),
-        (|m| m.tokenizer = "words".into(), "tokenizer must be"),
+    let lies: [(Change, &str); 12] = [
         (
-            |m| m.training[0].file = "../../etc/passwd".into(),
+            |m| m.format = "archipel-data/1".into(),
+            "found \"archipel-data/1\": prepare the data again",
+        ),
+        (|m| m.tokenizer.kind = "words".into(), "knows bytes, hf and"),
+        (|m| m.tokenizer.vocabulary = 257, "must have 256 tokens"),
+        (|m| m.tokenizer.kind = "hf".into(), "the hash of its file"),
+        (
+            |m| m.tokenizer.kind = "external".into(),
+            "no hash, no boundary",
+        ),
+        (|m| m.token_bytes = 2, "needs tokens of 1 bytes, it says 2"),
+        (|m| m.class = DataClass::Public, "source 0 is closed"),
+        (
+            |m| m.sources[0].training.shards[0].file = "../../etc/passwd".into(),
             "shard 0 must be named",
         ),
-        (|m| m.training_tokens += 1, "its shards have"),
+        (|m| m.sources[0].training.tokens += 1, "its shards have"),
         (
-            |m| m.held_out.file = "train-000.bin".into(),
-            "shard 1 must be named",
+            |m| m.sources[0].held_out.shards[0].tokens = u64::MAX,
+            "its shards have",
+        ),
+        (|m| m.sources[0].held_out.start = 1, "must begin at token 0"),
+        (
+            |m| m.sources[0].held_out.shards[0].file = "train-000.bin".into(),
+            "shard 0 must be named",
         ),
     ];
     for (change, expected) in lies {
@@ -274,6 +325,15 @@ fn manifests_that_lie_are_refused() {
         let message = Dataset::open(out.path()).expect_err("a lie").to_string();
         assert!(message.contains(expected), "{message}");
     }
+    let mut huge = manifest;
+    huge.sources[0].training.tokens = u64::MAX;
+    huge.sources[0].training.shards[0].tokens = u64::MAX;
+    fs::write(out.path().join(MANIFEST_FILE), huge.to_json()).expect("a manifest");
+    let refused = Dataset::open(out.path()).expect_err("no file has so many");
+    assert!(
+        matches!(refused, DataError::ShardLength { .. }),
+        "{refused}"
+    );
     fs::write(out.path().join(MANIFEST_FILE), vec![b' '; 5 << 20]).expect("a manifest");
     let message = Dataset::open(out.path())
         .expect_err("too large")
@@ -283,7 +343,7 @@ fn manifests_that_lie_are_refused() {
 
 #[test]
 fn held_out_windows_are_fixed_by_their_seed() {
-    let bytes: Vec<u8> = (0..=255).collect();
+    let bytes = MemorySource::new((0..=255).collect());
     let pick = |seed| windows(&bytes, [seed; 32], 20, 17).expect("enough bytes");
     assert_eq!(pick(1), pick(1));
     assert_ne!(pick(1), pick(2));
@@ -292,9 +352,10 @@ fn held_out_windows_are_fixed_by_their_seed() {
             .iter()
             .all(|window| window.len() == 17 && window[16] - window[0] == 16)
     );
+    let whole: Vec<u32> = (0..=255).collect();
     assert_eq!(
         windows(&bytes, [0; 32], 2, 256).expect("enough bytes"),
-        [byte_tokens(&bytes), byte_tokens(&bytes)]
+        [whole.clone(), whole]
     );
     let refused = windows(&bytes, [0; 32], 1, 257);
     assert!(matches!(

@@ -1,10 +1,19 @@
-//! Writes shards of bounded size, hashing what is written.
+//! Writes shards of bounded size, hashing what is written, and puts them in place at the end.
+//!
+//! Shards grow in a folder of their own within the folder to write to. They are moved out of it
+//! when all of them are durable, the manifest last: before that, nothing is there that could be
+//! taken for data. What an interrupted preparation left in that folder is removed by the next one.
 
-use super::manifest::{HELD_OUT_FILE, MANIFEST_FILE, ShardFile, shard_name};
+use super::manifest::{MANIFEST_FILE, ShardFile, held_out_name, shard_name};
 use super::{DataError, Manifest, io};
-use std::fs::File;
+use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+/// Where shards grow, in the folder to write to.
+const WORKPLACE: &str = ".preparing";
+/// Held while a preparation writes.
+const LOCK_FILE: &str = "lock";
 
 /// One file being written.
 struct OpenShard {
@@ -12,23 +21,19 @@ struct OpenShard {
     name: String,
     file: BufWriter<File>,
     hasher: blake3::Hasher,
-    tokens: u64,
+    bytes: u64,
 }
 
 impl OpenShard {
     fn create(dir: &Path, name: String) -> Result<Self, DataError> {
         let path = dir.join(&name);
         let file = File::create(&path).map_err(io("create", &path))?;
-        let (file, hasher) = (
-            BufWriter::with_capacity(1 << 18, file),
-            blake3::Hasher::new(),
-        );
         Ok(Self {
             path,
             name,
-            file,
-            hasher,
-            tokens: 0,
+            file: BufWriter::with_capacity(1 << 18, file),
+            hasher: blake3::Hasher::new(),
+            bytes: 0,
         })
     }
 
@@ -37,59 +42,78 @@ impl OpenShard {
             .write_all(bytes)
             .map_err(io("write", &self.path))?;
         self.hasher.update(bytes);
-        self.tokens += bytes.len() as u64;
+        self.bytes += bytes.len() as u64;
         Ok(())
     }
 
-    fn finish(mut self) -> Result<ShardFile, DataError> {
+    fn finish(mut self, width: u8) -> Result<ShardFile, DataError> {
         self.file.flush().map_err(io("write", &self.path))?;
         self.file
             .get_ref()
             .sync_all()
             .map_err(io("flush", &self.path))?;
-        let blake3 = self.hasher.finalize().to_hex().to_string();
         Ok(ShardFile {
             file: self.name,
-            blake3,
-            tokens: self.tokens,
+            blake3: self.hasher.finalize().to_hex().to_string(),
+            tokens: self.bytes / u64::from(width),
         })
     }
 }
 
-/// The training shards and the held-out shard of one folder.
-pub(super) struct ShardWriter {
+/// The shards of the training or of the held-out tokens.
+pub(super) struct PartWriter {
     dir: PathBuf,
+    name: fn(usize) -> String,
+    width: u8,
     shard_bytes: u64,
+    shards: usize,
     done: Vec<ShardFile>,
     open: Option<OpenShard>,
-    held_out: OpenShard,
 }
 
-impl ShardWriter {
-    pub(super) fn create(dir: &Path, shard_bytes: u64) -> Result<Self, DataError> {
-        let held_out = OpenShard::create(dir, HELD_OUT_FILE.to_owned())?;
-        Ok(Self {
+impl PartWriter {
+    fn new(dir: &Path, name: fn(usize) -> String, width: u8, shard_bytes: u64) -> Self {
+        Self {
             dir: dir.to_owned(),
-            shard_bytes,
+            name,
+            width,
+            shard_bytes: shard_bytes - shard_bytes % u64::from(width),
+            shards: 0,
             done: Vec::new(),
             open: None,
-            held_out,
-        })
+        }
     }
 
-    /// Appends training tokens; a full shard is followed by the next.
-    pub(super) fn train(&mut self, mut bytes: &[u8]) -> Result<(), DataError> {
+    /// Appends tokens.
+    pub(super) fn tokens(&mut self, tokens: &[u32]) -> Result<(), DataError> {
+        let width = usize::from(self.width);
+        let mut bytes = Vec::with_capacity(width * tokens.len().min(1 << 16));
+        for block in tokens.chunks(1 << 16) {
+            bytes.clear();
+            for token in block {
+                bytes.extend_from_slice(&token.to_le_bytes()[..width]);
+            }
+            self.bytes(&bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Appends whole tokens, little endian; a full shard is followed by the next.
+    pub(super) fn bytes(&mut self, mut bytes: &[u8]) -> Result<(), DataError> {
         while !bytes.is_empty() {
             let mut shard = match self.open.take() {
                 Some(shard) => shard,
-                None => OpenShard::create(&self.dir, shard_name(self.done.len()))?,
+                None => {
+                    self.shards += 1;
+                    OpenShard::create(&self.dir, (self.name)(self.shards - 1))?
+                }
             };
-            let room = (self.shard_bytes - shard.tokens).min(bytes.len() as u64) as usize;
+            let room = (self.shard_bytes - shard.bytes).min(bytes.len() as u64) as usize;
             let (now, later) = bytes.split_at(room);
             shard.write(now)?;
             bytes = later;
-            if shard.tokens == self.shard_bytes {
-                self.done.push(shard.finish()?);
+            if shard.bytes == self.shard_bytes {
+                self.done.push(shard.finish(self.width)?);
             } else {
                 self.open = Some(shard);
             }
@@ -97,22 +121,127 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Appends held-out tokens.
-    pub(super) fn hold_out(&mut self, bytes: &[u8]) -> Result<(), DataError> {
-        self.held_out.write(bytes)
-    }
-
-    /// Makes everything durable: the training shards and the held-out one.
-    pub(super) fn finish(mut self) -> Result<(Vec<ShardFile>, ShardFile), DataError> {
+    /// Ends the source that is being written: its shards, durable.
+    pub(super) fn end_source(&mut self) -> Result<Vec<ShardFile>, DataError> {
         if let Some(shard) = self.open.take() {
-            self.done.push(shard.finish()?);
+            self.done.push(shard.finish(self.width)?);
         }
-        Ok((self.done, self.held_out.finish()?))
+        Ok(std::mem::take(&mut self.done))
     }
 }
 
-/// Writes the manifest last, whole or not at all: a folder without one is not data.
-pub(super) fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), DataError> {
-    let path = dir.join(MANIFEST_FILE);
-    crate::durable::write(&path, &manifest.to_json()).map_err(io("write", &path))
+/// The folder that is written to.
+pub(super) struct Workplace {
+    out: PathBuf,
+    dir: PathBuf,
+    /// Whether the folder was made for this preparation.
+    made: bool,
+    _lock: File,
+    finished: bool,
+}
+
+impl Workplace {
+    /// Takes the folder `out`, which is created if it is absent.
+    pub(super) fn take(out: &Path) -> Result<Self, DataError> {
+        let made = !out.exists();
+        fs::create_dir_all(out).map_err(io("create", out))?;
+        let dir = out.join(WORKPLACE);
+        fs::create_dir_all(&dir).map_err(io("create", &dir))?;
+        let path = dir.join(LOCK_FILE);
+        let lock = File::create(&path).map_err(io("create", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let out = out.to_owned();
+                return Err(DataError::Busy { out });
+            }
+            Err(TryLockError::Error(source)) => return Err(io("lock", &path)(source)),
+        }
+        let workplace = Self {
+            out: out.to_owned(),
+            dir,
+            made,
+            _lock: lock,
+            finished: false,
+        };
+        workplace.sweep()?;
+        workplace.refuse_use()?;
+        Ok(workplace)
+    }
+
+    /// Writers for the training tokens and for those held out.
+    pub(super) fn writers(&self, width: u8, shard_bytes: u64) -> (PartWriter, PartWriter) {
+        let writer = |name| PartWriter::new(&self.dir, name, width, shard_bytes);
+        (writer(shard_name), writer(held_out_name))
+    }
+
+    /// Writes a file that is not tokens.
+    pub(super) fn file(&self, name: &str, bytes: &[u8]) -> Result<(), DataError> {
+        let path = self.dir.join(name);
+        crate::durable::write(&path, bytes).map_err(io("write", &path))
+    }
+
+    /// Puts everything in place, the manifest last: a folder without one is not data.
+    pub(super) fn finish(mut self, manifest: &Manifest, other: &[&str]) -> Result<(), DataError> {
+        let sources = manifest.sources.iter();
+        let shards = sources.flat_map(|s| s.training.shards.iter().chain(&s.held_out.shards));
+        let shards = shards.map(|shard| shard.file.as_str());
+        let names: Vec<&str> = shards.chain(other.iter().copied()).collect();
+        for name in &names {
+            let path = self.out.join(name);
+            if path.symlink_metadata().is_ok() {
+                return Err(DataError::InTheWay { path });
+            }
+        }
+        for name in &names {
+            let path = self.out.join(name);
+            fs::rename(self.dir.join(name), &path).map_err(io("create", &path))?;
+        }
+        let path = self.out.join(MANIFEST_FILE);
+        let written = crate::durable::write(&path, &manifest.to_json());
+        if let Err(error) = written {
+            for name in &names {
+                // The error of the manifest is the one that counts.
+                let _ = fs::remove_file(self.out.join(name));
+            }
+            return Err(io("write", &path)(error));
+        }
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Removes what an interrupted preparation left here.
+    fn sweep(&self) -> Result<(), DataError> {
+        for entry in fs::read_dir(&self.dir).map_err(io("list", &self.dir))? {
+            let path = entry.map_err(io("list", &self.dir))?.path();
+            if path.file_name().is_some_and(|name| name != LOCK_FILE) {
+                fs::remove_file(&path).map_err(io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_use(&self) -> Result<(), DataError> {
+        let out = self.out.clone();
+        if out.join(MANIFEST_FILE).exists() {
+            return Err(DataError::OutInUse { out });
+        }
+        for name in [shard_name(0), held_out_name(0)] {
+            let path = out.join(name);
+            if path.exists() {
+                return Err(DataError::InTheWay { path });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        // What cannot be removed is removed by the next preparation.
+        let _ = fs::remove_dir_all(&self.dir);
+        if self.made && !self.finished {
+            let _ = fs::remove_dir(&self.out);
+        }
+    }
 }

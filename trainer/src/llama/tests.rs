@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::{initial_params, tiny};
-use crate::data::{MemorySource, byte_tokens};
+use crate::data::{MemorySource, SectorRange, byte_tokens};
 use crate::optimizer::AdamWConfig;
 
 fn optimizer() -> AdamWConfig {
@@ -28,6 +28,7 @@ fn plan(to_step: u64) -> InnerPlan {
         schedule_offset: 0,
         optimizer: optimizer(),
         batch_key: [5; 32],
+        mixture: Vec::new(),
     }
 }
 
@@ -120,7 +121,7 @@ fn stopping_between_steps_keeps_what_was_done() {
 
 #[test]
 fn micro_batches_change_the_grouping_not_the_gradient() {
-    let batch = Batch::draw(&text(), &[5; 32], 0, 6, 16).expect("enough text");
+    let batch = Batch::draw(&text(), &plan(1), 0, 16).expect("enough text");
     let mut engine = engine(1);
     let whole = engine.gradient(&batch, 6).expect("a batch");
     let gradient = engine.gradient.clone();
@@ -138,7 +139,7 @@ fn micro_batches_change_the_grouping_not_the_gradient() {
 /// The derivative along the gradient, from two losses, is the gradient's squared norm.
 #[test]
 fn the_gradient_is_that_of_the_loss() {
-    let batch = Batch::draw(&text(), &[5; 32], 0, 6, 16).expect("enough text");
+    let batch = Batch::draw(&text(), &plan(1), 0, 16).expect("enough text");
     let mut engine = engine(1);
     // Larger weights than the first ones, so that every tensor matters to the loss.
     let matrices = engine
@@ -262,13 +263,15 @@ fn wrong_input_is_refused_and_named() {
             "{refused:?}"
         );
     }
-    let plans: [fn(&mut InnerPlan); 6] = [
+    let plans: [fn(&mut InnerPlan); 8] = [
         |p| p.from_step = 6,
         |p| p.segment_steps = 0,
         |p| p.batch_sequences = 0,
         |p| p.micro_batch = 0,
         |p| p.schedule_offset = u64::MAX,
         |p| p.optimizer.lr = f32::NAN,
+        |p| p.mixture = vec![("law".to_owned(), 0)],
+        |p| p.mixture = vec![("law".to_owned(), u64::MAX), ("press".to_owned(), 1)],
     ];
     for change in plans {
         let mut plan = plan(5);
@@ -315,6 +318,36 @@ fn a_byte_outside_the_vocabulary_is_refused() {
         matches!(refused, Err(EngineError::Token { token: 126, .. })),
         "{refused:?}"
     );
+}
+
+/// Half of the data would be refused, and a mixture keeps every window out of it.
+#[test]
+fn a_mixture_trains_on_its_sectors_alone() {
+    let config = ModelConfig {
+        vocabulary: 100,
+        ..tiny()
+    };
+    let range = |sector: &str, tokens| SectorRange {
+        sector: sector.to_owned(),
+        tokens,
+    };
+    let tokens = [vec![7; 500], vec![200; 500]].concat();
+    let data = MemorySource::of_tokens(tokens)
+        .with_sectors(vec![range("law", 0..500), range("press", 500..1000)]);
+    let mut engine = LlamaEngine::new(&config, 1).expect("the shape is right");
+    engine
+        .load(&initial_params(&config, [1; 32]).expect("a shape"))
+        .expect("weights");
+    let mut plan = plan(3);
+    let mut train = |plan: &InnerPlan| engine.train(plan, &data, &mut |_| Control::Continue);
+    assert!(matches!(
+        train(&plan),
+        Err(EngineError::Token { token: 200, .. })
+    ));
+    plan.mixture = vec![("energy".to_owned(), 9), ("law".to_owned(), 1)];
+    assert_eq!(train(&plan).expect("law alone").steps, 3);
+    plan.mixture = vec![("energy".to_owned(), 9)];
+    assert!(matches!(train(&plan), Err(EngineError::NoSector { .. })));
 }
 
 #[test]

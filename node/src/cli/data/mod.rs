@@ -1,7 +1,9 @@
 //! `archipel data …`: text in, token shards and a manifest out.
 
 mod prepare;
+mod progress;
 mod show;
+mod sources;
 
 use archipel_trainer::data::{DataClass, Manifest};
 use clap::Subcommand;
@@ -11,7 +13,7 @@ use show::ShowArgs;
 /// The commands on training data.
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
-    /// Turn text files and folders into training data.
+    /// Turn text, and files of tokens, into training data.
     Prepare(PrepareArgs),
     /// Show what a folder of prepared data holds, and check every byte of it.
     Show(ShowArgs),

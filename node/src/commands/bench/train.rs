@@ -218,6 +218,7 @@ fn plan(args: &TrainArgs) -> InnerPlan {
             muon: None,
         },
         batch_key: [2; 32],
+        mixture: Vec::new(),
     }
 }
 

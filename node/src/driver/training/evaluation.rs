@@ -1,6 +1,7 @@
 //! How well a state predicts the held-out bytes.
 
 use super::Bench;
+use crate::driver::tokens::HeldOut;
 use archipel_protocol::ids::{Root, Round};
 use archipel_trainer::{Engine, Evaluation};
 
@@ -14,14 +15,22 @@ const FULL_TOKENS: usize = 256 << 10;
 /// The held-out tokens in windows.
 pub(super) struct Windows {
     tokens: Vec<u32>,
+    /// Bytes of text that a token stands for.
+    bytes_per_token: f64,
     /// Tokens predicted in a window.
     context: usize,
 }
 
 impl Windows {
-    pub fn new(mut tokens: Vec<u32>, context: usize) -> Self {
+    pub fn new(held_out: HeldOut, context: usize) -> Self {
+        let HeldOut { mut tokens, bytes } = held_out;
+        let bytes_per_token = bytes as f64 / tokens.len().max(1) as f64;
         tokens.truncate(FULL_TOKENS);
-        Self { tokens, context }
+        Self {
+            tokens,
+            bytes_per_token,
+            context,
+        }
     }
 
     /// All windows, each beginning with the last token of the one before, or some of them.
@@ -105,7 +114,10 @@ impl Bench {
         let Evaluating { nats, tokens, .. } = state;
         match tokens {
             0 => Course::Dropped,
-            _ => Course::Done(Evaluation { nats, tokens }.bits_per_token()),
+            _ => {
+                let bits = Evaluation { nats, tokens }.bits_per_token();
+                Course::Done(bits / self.windows.bytes_per_token)
+            }
         }
     }
 }
@@ -114,9 +126,25 @@ impl Bench {
 mod tests {
     use super::*;
 
+    fn bytes(tokens: Vec<u32>) -> HeldOut {
+        let bytes = tokens.len() as u64;
+        HeldOut { tokens, bytes }
+    }
+
+    #[test]
+    fn a_token_of_several_bytes_counts_for_all_of_them() {
+        let (tokens, bytes) = (vec![7; 100], 350);
+        let windows = Windows::new(HeldOut { tokens, bytes }, 16);
+        assert_eq!(windows.bytes_per_token, 3.5);
+        assert_eq!(
+            Windows::new(self::bytes(vec![7; 9]), 4).bytes_per_token,
+            1.0
+        );
+    }
+
     #[test]
     fn windows_cover_every_token_once() {
-        let windows = Windows::new((0..100).collect(), 16);
+        let windows = Windows::new(bytes((0..100).collect()), 16);
         let full = windows.pick(true);
         let predicted: Vec<u32> = full.iter().flat_map(|w| w[1..].to_vec()).collect();
         assert_eq!(predicted, (1..100).collect::<Vec<u32>>());
@@ -125,9 +153,9 @@ mod tests {
 
     #[test]
     fn a_quick_look_takes_some_of_them() {
-        let windows = Windows::new(vec![7; 100_000], 16);
+        let windows = Windows::new(bytes(vec![7; 100_000]), 16);
         assert_eq!(windows.pick(false).len(), QUICK_WINDOWS);
-        assert!(Windows::new(vec![7], 16).pick(true).is_empty());
-        assert!(Windows::new(Vec::new(), 16).pick(false).is_empty());
+        assert!(Windows::new(bytes(vec![7]), 16).pick(true).is_empty());
+        assert!(Windows::new(HeldOut::default(), 16).pick(false).is_empty());
     }
 }

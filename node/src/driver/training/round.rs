@@ -128,6 +128,7 @@ impl Bench {
             schedule_offset: task.schedule,
             optimizer: optimizer_of(inner),
             batch_key: derive_key("archipel/batch-key/v1", &parts),
+            mixture: Vec::new(),
         }
     }
 

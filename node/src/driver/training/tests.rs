@@ -10,7 +10,7 @@ use archipel_protocol::{
     state::{Manifest, Tensors},
 };
 use archipel_trainer::{
-    data::{PrepareOptions, prepare},
+    data::{PrepareOptions, SourceOptions, prepare},
     initial_params, layout,
 };
 use std::path::Path;
@@ -46,7 +46,8 @@ impl Disk {
         )
         .expect("ours");
         let data = folder.path().join("data");
-        prepare(&[text], &data, &PrepareOptions::default(), &mut |_| {}).expect("some text");
+        let source = SourceOptions::of(vec![text]);
+        prepare(&[source], &data, &PrepareOptions::default(), &mut |_| {}).expect("some text");
         std::fs::create_dir(folder.path().join("states")).expect("ours");
         let mut disk = Self {
             folder,
@@ -89,7 +90,7 @@ impl Disk {
             layout: layout(&model).expect("a model"),
             run_id: RunId([7; 32]),
             me: MemberId([9; 32]),
-            windows: Windows::new(Vec::new(), 16),
+            windows: Windows::new(Default::default(), 16),
             workbook: Workbook::open(self.path("training")).expect("a workbook"),
             data: Some(Dataset::open(&self.path("data")).expect("prepared")),
             states: Arc::new(self.states()),

@@ -1,0 +1,373 @@
+//! Takes documents in: judges each, encodes it, and writes it into the shards of its source.
+
+use super::documents::{Document, Ending};
+use super::encode::TextWriter;
+use super::foreign::{TokenFile, TokenFormat};
+use super::prepare::{Observer, PrepareProgress, Scheme};
+use super::quality::{Measure, Reason};
+use super::write::PartWriter;
+use super::{
+    DataError, Format, LineFault, PrepareOptions, ShardFile, Skipped, SourceOptions, Tokenizer, io,
+    jsonl,
+};
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+/// Tokens of a file of tokens that are in memory at once.
+const BLOCK_TOKENS: usize = 1 << 16;
+/// What came of a source.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) documents: u64,
+    pub(super) skipped: Skipped,
+    training_bytes: u64,
+    held_out_bytes: u64,
+    /// Whether tokens were taken of which nobody knows the text.
+    has_foreign: bool,
+}
+
+impl Counts {
+    /// Bytes of text trained on and held out, where they are known.
+    pub(super) fn text_bytes(&self) -> (Option<u64>, Option<u64>) {
+        match self.has_foreign {
+            true => (None, None),
+            false => (Some(self.training_bytes), Some(self.held_out_bytes)),
+        }
+    }
+
+    fn skip(&mut self, reason: Reason) {
+        let skipped = &mut self.skipped;
+        *match reason {
+            Reason::TooShort => &mut skipped.too_short,
+            Reason::TooLong => &mut skipped.too_long,
+            Reason::FewLetters => &mut skipped.few_letters,
+            Reason::MuchWhitespace => &mut skipped.much_whitespace,
+            Reason::LongLine => &mut skipped.long_line,
+            Reason::RepeatedLines => &mut skipped.repeated_lines,
+        } += 1;
+    }
+}
+
+/// A preparation under way.
+pub(super) struct Intake<'a> {
+    options: &'a PrepareOptions,
+    scheme: &'a Scheme,
+    training: PartWriter,
+    held_out: PartWriter,
+    seen: HashSet<[u8; 32]>,
+    counts: Counts,
+    /// Documents and bytes of all sources.
+    documents: u64,
+    bytes: u64,
+    files: u64,
+    read: u64,
+    total: u64,
+    progress: Observer<'a>,
+}
+
+impl<'a> Intake<'a> {
+    pub(super) fn new(
+        options: &'a PrepareOptions,
+        scheme: &'a Scheme,
+        (training, held_out): (PartWriter, PartWriter),
+        total: u64,
+        progress: Observer<'a>,
+    ) -> Self {
+        Self {
+            options,
+            scheme,
+            training,
+            held_out,
+            seen: HashSet::new(),
+            counts: Counts::default(),
+            documents: 0,
+            bytes: 0,
+            files: 0,
+            read: 0,
+            total,
+            progress,
+        }
+    }
+
+    /// Files looked at.
+    pub(super) fn files(&self) -> u64 {
+        self.files
+    }
+
+    /// Notes something that is no file.
+    pub(super) fn note_no_file(&mut self) {
+        self.files += 1;
+        self.counts.skipped.not_files += 1;
+    }
+
+    /// Ends a source: its counts, and its shards of training and held-out tokens.
+    pub(super) fn end_source(
+        &mut self,
+    ) -> Result<(Counts, Vec<ShardFile>, Vec<ShardFile>), DataError> {
+        let (training, held_out) = (self.training.end_source()?, self.held_out.end_source()?);
+        Ok((std::mem::take(&mut self.counts), training, held_out))
+    }
+
+    /// Takes the documents of a file.
+    pub(super) fn take_file(
+        &mut self,
+        path: &Path,
+        source: &SourceOptions,
+    ) -> Result<(), DataError> {
+        self.files += 1;
+        let length = fs::metadata(path).map_err(io("look at", path))?.len();
+        let end = self.read.saturating_add(length);
+        match format_of(path, source.format) {
+            Format::JsonLines => self.take_lines(path, &source.field)?,
+            Format::Parquet => self.take_table(path, &source.field, length)?,
+            Format::Tokens(format) => self.take_tokens(path, format, length)?,
+            Format::Text | Format::Auto if length > self.room() => {
+                self.counts.skipped.beyond_limit += 1;
+            }
+            Format::Text | Format::Auto => self.take_document(Document::File(path))?,
+        }
+        self.read = end;
+        self.tell(path);
+        Ok(())
+    }
+
+    /// Bytes that may still be taken.
+    fn room(&self) -> u64 {
+        self.options.max_bytes - self.bytes
+    }
+
+    fn tell(&mut self, path: &Path) {
+        (self.progress)(&PrepareProgress {
+            path,
+            documents: self.documents,
+            bytes: self.bytes,
+            read: self.read,
+            total: self.total,
+        });
+    }
+
+    fn take_lines(&mut self, path: &Path, field: &str) -> Result<(), DataError> {
+        jsonl::documents(path, field, &mut |line, document, bytes| {
+            self.take_record(path, line, document)?;
+            self.read += bytes;
+            self.tell(path);
+            Ok(())
+        })
+    }
+
+    #[cfg(feature = "parquet")]
+    fn take_table(&mut self, path: &Path, field: &str, length: u64) -> Result<(), DataError> {
+        let start = self.read;
+        super::parquet::documents(path, field, &mut |(row, rows), document| {
+            match document {
+                super::parquet::Cell::NotUtf8 => self.counts.skipped.not_utf8 += 1,
+                super::parquet::Cell::Text(text) => self.take_record(path, row, Ok(text))?,
+                super::parquet::Cell::Null => {
+                    let field = field.to_owned();
+                    self.take_record(path, row, Err(LineFault::NotText { field }))?;
+                }
+            }
+            let done = u128::from(length) * u128::from(row) / u128::from(rows.max(1));
+            self.read = start + done as u64;
+            self.tell(path);
+            Ok(())
+        })
+    }
+
+    #[cfg(not(feature = "parquet"))]
+    fn take_table(&mut self, path: &Path, _: &str, _: u64) -> Result<(), DataError> {
+        let path = path.to_owned();
+        Err(DataError::NeedsParquet { path })
+    }
+
+    fn take_record(
+        &mut self,
+        path: &Path,
+        line: u64,
+        document: Result<String, LineFault>,
+    ) -> Result<(), DataError> {
+        match document {
+            Ok(text) => self.take_document(Document::Text(&text, path)),
+            Err(_) if self.options.skip_bad_lines => {
+                self.counts.skipped.bad_lines += 1;
+                Ok(())
+            }
+            Err(reason) => Err(DataError::BadLine {
+                path: path.to_owned(),
+                line,
+                reason,
+            }),
+        }
+    }
+
+    /// Judges a document, and writes it if it is good.
+    fn take_document(&mut self, document: Document<'_>) -> Result<(), DataError> {
+        let mut measure = Measure::new(self.options.filters);
+        let ending = document.pieces(&mut |piece| {
+            // The byte that stands for a document's boundary; no text has it.
+            let is_text = !piece.as_bytes().contains(&super::DOCUMENT_BOUNDARY);
+            if is_text {
+                measure.add(piece);
+            }
+            if let Document::File(path) = document {
+                self.read += piece.len() as u64;
+                self.tell(path);
+            }
+            Ok(is_text)
+        })?;
+        let bytes = measure.bytes;
+        let skipped = &mut self.counts.skipped;
+        match ending {
+            Ending::NotUtf8 => skipped.not_utf8 += 1,
+            Ending::Enough => skipped.binary += 1,
+            Ending::Whole if bytes == 0 => skipped.empty += 1,
+            Ending::Whole if bytes > self.options.max_bytes - self.bytes => {
+                skipped.beyond_limit += 1;
+            }
+            Ending::Whole => match measure.broken() {
+                Some(reason) => self.counts.skip(reason),
+                None if self.is_duplicate(measure.hash()) => self.counts.skipped.duplicates += 1,
+                None => {
+                    self.write(document, bytes, measure.hash())?;
+                    self.note_taken(bytes);
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn note_taken(&mut self, bytes: u64) {
+        self.counts.documents += 1;
+        self.documents += 1;
+        self.bytes += bytes;
+    }
+
+    fn is_duplicate(&mut self, hash: [u8; 32]) -> bool {
+        self.options.deduplicate && !self.seen.insert(hash)
+    }
+
+    /// Encodes a document of `length` bytes, its last part for the held-out shards.
+    fn write(
+        &mut self,
+        document: Document<'_>,
+        length: u64,
+        expected: [u8; 32],
+    ) -> Result<(), DataError> {
+        let tokenizer = self.scheme.tokenizer.as_ref();
+        let tokenizer = tokenizer.expect("sources of text have a tokenizer");
+        let border = length - part(length, self.options.held_out_percent);
+        let mut training = TextWriter::new(tokenizer, &mut self.training);
+        let mut held_out = TextWriter::new(tokenizer, &mut self.held_out);
+        let (mut done, mut hasher) = (0, blake3::Hasher::new());
+        training.begin()?;
+        let ending = document.pieces(&mut |piece| {
+            let bytes = piece.as_bytes();
+            hasher.update(bytes);
+            let at = border.saturating_sub(done).min(bytes.len() as u64) as usize;
+            // Bytes may be cut anywhere; other tokens are made of whole characters.
+            let at = match tokenizer {
+                Tokenizer::Bytes => at,
+                #[cfg(feature = "hf-tokenizer")]
+                Tokenizer::Hf(_) => piece.floor_char_boundary(at),
+            };
+            training.add(&bytes[..at])?;
+            if at < bytes.len() {
+                held_out.begin()?;
+                held_out.add(&bytes[at..])?;
+            }
+            done += bytes.len() as u64;
+            Ok(done <= length)
+        })?;
+        self.counts.training_bytes += training.finish()?;
+        self.counts.held_out_bytes += held_out.finish()?;
+        if ending != Ending::Whole || hasher.finalize() != expected {
+            let path = document.path().to_owned();
+            return Err(DataError::Changing { path });
+        }
+        Ok(())
+    }
+
+    /// Takes the tokens that another program made. Filters speak of text, and pass them all.
+    fn take_tokens(
+        &mut self,
+        path: &Path,
+        format: TokenFormat,
+        length: u64,
+    ) -> Result<(), DataError> {
+        if length > self.room() {
+            self.counts.skipped.beyond_limit += 1;
+            return Ok(());
+        }
+        let file = TokenFile::open(path, format)?;
+        self.counts.has_foreign = true;
+        for number in 0..file.documents() {
+            let range = file.document(number);
+            let bytes = (range.len() * file.width()) as u64;
+            let mut hasher = blake3::Hasher::new_derive_key("archipel/token-document/v1");
+            hasher.update(file.raw(range.clone()));
+            if range.is_empty() {
+                self.counts.skipped.empty += 1;
+            } else if self.is_duplicate(*hasher.finalize().as_bytes()) {
+                self.counts.skipped.duplicates += 1;
+            } else {
+                let held_out = part(range.len() as u64, self.options.held_out_percent) as usize;
+                let border = range.end - held_out;
+                self.copy_tokens(path, &file, range.start..border, Part::Training)?;
+                self.copy_tokens(path, &file, border..range.end, Part::HeldOut)?;
+                self.note_taken(bytes);
+            }
+            self.read += bytes;
+            self.tell(path);
+        }
+        Ok(())
+    }
+
+    fn copy_tokens(
+        &mut self,
+        path: &Path,
+        file: &TokenFile,
+        range: std::ops::Range<usize>,
+        part: Part,
+    ) -> Result<(), DataError> {
+        let vocabulary = self.scheme.id.vocabulary;
+        for start in range.clone().step_by(BLOCK_TOKENS) {
+            let block = start..range.end.min(start + BLOCK_TOKENS);
+            let tokens = file.read(block, vocabulary);
+            let tokens = tokens.map_err(|reason| DataError::TokenFile {
+                path: path.to_owned(),
+                reason,
+            })?;
+            match part {
+                Part::Training => self.training.tokens(&tokens)?,
+                Part::HeldOut => self.held_out.tokens(&tokens)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where tokens go.
+#[derive(Clone, Copy)]
+enum Part {
+    Training,
+    HeldOut,
+}
+
+/// The part of a length that is held out, rounded down.
+fn part(length: u64, percent: u8) -> u64 {
+    (u128::from(length) * u128::from(percent) / 100) as u64
+}
+
+/// How a file's documents are found.
+fn format_of(path: &Path, format: Format) -> Format {
+    if format != Format::Auto {
+        return format;
+    }
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    match extension.to_str() {
+        Some("jsonl" | "ndjson") => Format::JsonLines,
+        Some("parquet") => Format::Parquet,
+        _ => Format::Text,
+    }
+}

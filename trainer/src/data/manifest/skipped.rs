@@ -1,0 +1,62 @@
+//! What a preparation looked at and did not take.
+
+use serde::{Deserialize, Serialize};
+
+/// Files and documents that were looked at and not taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Skipped {
+    /// Documents that are not UTF-8.
+    pub not_utf8: u64,
+    /// Documents with a zero byte.
+    pub binary: u64,
+    /// Documents without content.
+    pub empty: u64,
+    /// Symbolic links that stay in their folder, pipes, sockets and devices.
+    pub not_files: u64,
+    /// Documents that would have passed the limit on bytes.
+    pub beyond_limit: u64,
+    /// Records without a document: lines that are not JSON, rows without text.
+    pub bad_lines: u64,
+    /// Documents that were taken before, byte for byte.
+    pub duplicates: u64,
+    /// Documents with too few bytes.
+    pub too_short: u64,
+    /// Documents with too many bytes.
+    pub too_long: u64,
+    /// Documents with too few letters.
+    pub few_letters: u64,
+    /// Documents with too much white space.
+    pub much_whitespace: u64,
+    /// Documents with a line that is too long.
+    pub long_line: u64,
+    /// Documents that repeat their lines too often.
+    pub repeated_lines: u64,
+}
+
+impl Skipped {
+    /// The counts, each with what it counts in words.
+    pub fn counts(&self) -> [(u64, &'static str); 13] {
+        [
+            (self.not_utf8, "not UTF-8"),
+            (self.binary, "with a zero byte"),
+            (self.empty, "empty"),
+            (self.not_files, "links and devices"),
+            (self.beyond_limit, "beyond the limit"),
+            (self.bad_lines, "records without text"),
+            (self.duplicates, "duplicates"),
+            (self.too_short, "too short"),
+            (self.too_long, "too long"),
+            (self.few_letters, "with few letters"),
+            (self.much_whitespace, "with much white space"),
+            (self.long_line, "with a long line"),
+            (self.repeated_lines, "with repeated lines"),
+        ]
+    }
+
+    /// Everything that was left out.
+    pub fn total(&self) -> u64 {
+        let counts = self.counts().into_iter().map(|(count, _)| count);
+        counts.fold(0, u64::saturating_add)
+    }
+}
