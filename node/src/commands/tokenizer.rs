@@ -26,7 +26,7 @@ pub(super) fn tokenizer_of(dir: &Path, given: Option<&Path>) -> anyhow::Result<T
     }
     let planned = planned(dir)?;
     let data = NodeConfig::load(dir).ok().and_then(|c| c.data_path(dir));
-    let folders: Vec<&Path> = [Some(dir), data.as_deref()].into_iter().flatten().collect();
+    let folders: Vec<&Path> = [data.as_deref(), Some(dir)].into_iter().flatten().collect();
     planned.load(&folders)
 }
 

@@ -188,7 +188,7 @@ impl Site {
             );
         }
         let data = self.config.data_path(&self.dir);
-        let folders = [Some(self.dir.as_path()), data.as_deref()];
+        let folders = [data.as_deref(), Some(self.dir.as_path())];
         let folders: Vec<&Path> = folders.into_iter().flatten().collect();
         encode_held_out(&self.tokenizer().load(&folders)?, &bytes)
     }

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, bail};
 use archipel_protocol::charter::{Plan, plan::Tokenizer as PlanTokenizer};
-use archipel_trainer::data::{TOKENIZER_FILE, Tokenizer, TokenizerId};
+use archipel_trainer::data::{Manifest, TOKENIZER_FILE, Tokenizer, TokenizerId};
 use std::path::Path;
 
 /// Bytes kind, as manifests name it.
@@ -77,22 +77,21 @@ impl PlannedTokenizer {
         if self.kind == BYTES {
             return Ok(Tokenizer::Bytes);
         }
-        let paths = folders.iter().map(|folder| folder.join(TOKENIZER_FILE));
-        let Some(path) = paths.into_iter().find(|path| path.exists()) else {
+        let has_one = |folder: &&&Path| folder.join(TOKENIZER_FILE).exists();
+        let Some(folder) = folders.iter().find(has_one) else {
             bail!(
                 "expected {TOKENIZER_FILE}, which the plan names by its hash, in the member's \
                  folder or its data's, found none: put it there"
             );
         };
-        let tokenizer = Tokenizer::read(&path, None)?;
+        // Prepared data knows which of its tokens is the boundary.
+        let tokenizer = match Manifest::read(folder) {
+            Ok(manifest) => Tokenizer::of_data(folder, &manifest.tokenizer)?,
+            Err(_) => Tokenizer::read(&folder.join(TOKENIZER_FILE), None)?,
+        };
         self.check(&tokenizer.id())
-            .with_context(|| path.display().to_string())?;
+            .with_context(|| folder.join(TOKENIZER_FILE).display().to_string())?;
         Ok(tokenizer)
-    }
-
-    /// Whether every token is a byte.
-    pub fn is_bytes(&self) -> bool {
-        self.kind == BYTES
     }
 }
 
@@ -142,7 +141,6 @@ mod tests {
     fn data_of_the_plan_s_tokenizer_is_taken() {
         let plan = PlannedTokenizer::of(&Plan::demo());
         plan.check(&TokenizerId::bytes()).expect("bytes are bytes");
-        assert!(plan.is_bytes());
         let bytes = encode_held_out(&plan.load(&[]).expect("built in"), b"\0a").expect("bytes");
         assert_eq!((bytes.tokens, bytes.bytes), (vec![0, 97], 2));
     }

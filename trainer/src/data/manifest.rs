@@ -26,7 +26,8 @@ pub(super) const BYTES: &str = "bytes";
 pub(super) const HF: &str = "hf";
 /// A tokenizer that is not known: another program made the tokens.
 pub(super) const EXTERNAL: &str = "external";
-const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+/// The most bytes of a manifest: some hundred thousand shards.
+const MAX_MANIFEST_BYTES: u64 = 32 << 20;
 
 /// Who may see the data; what comes later in this list is seen by fewer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -251,7 +252,7 @@ impl Manifest {
         let of_sector = |source: &&SourceEntry| source.sector == sector;
         let parts = self.sources.iter().filter(of_sector).map(|s| &s.held_out);
         parts.fold((0, Some(0)), |(tokens, bytes), part| {
-            let sum = bytes.zip(part.bytes).map(|(a, b)| a + b);
+            let sum = bytes.zip(part.bytes).map(|(a, b)| a.saturating_add(b));
             (tokens + part.tokens, sum)
         })
     }
@@ -282,6 +283,18 @@ impl Manifest {
         let mut json = serde_json::to_vec_pretty(self).expect("a manifest has string keys only");
         json.push(b'\n');
         json
+    }
+
+    /// Refuses to write what would not be read.
+    pub(super) fn check_size(&self, dir: &Path) -> Result<(), DataError> {
+        let (limit, found) = (MAX_MANIFEST_BYTES, self.to_json().len() as u64);
+        if found <= limit {
+            return Ok(());
+        }
+        Err(DataError::Manifest {
+            path: dir.join(MANIFEST_FILE),
+            reason: ManifestFault::TooLarge { limit, found },
+        })
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, ManifestFault> {

@@ -52,6 +52,9 @@ pub fn prepare(
     let workplace = Workplace::take(out)?;
     refuse_out(sources, out)?;
     let scheme = Scheme::choose(sources, options)?;
+    if scheme.file.is_some() {
+        workplace.refuse_file(TOKENIZER_FILE)?;
+    }
     let writers = workplace.writers(scheme.id.token_bytes(), options.shard_bytes);
     let total = total_bytes(sources)?;
     let mut intake = Intake::new(options, &scheme, writers, total, progress);
@@ -74,6 +77,7 @@ pub fn prepare(
         workplace.file(TOKENIZER_FILE, bytes)?;
         other.push(TOKENIZER_FILE);
     }
+    manifest.check_size(out)?;
     workplace.finish(&manifest, &other)?;
     Ok(manifest)
 }
@@ -92,7 +96,8 @@ impl Scheme {
         let is_tokens = |source: &SourceOptions| matches!(source.format, Format::Tokens(_));
         if let Some(path) = &options.tokenizer {
             let file = tokenizer::read_file(path)?;
-            let tokenizer = Tokenizer::read(path, options.boundary.as_deref())?;
+            let boundary = options.boundary.as_deref();
+            let tokenizer = Tokenizer::of_file(path, &file, boundary)?;
             return Ok(Self {
                 id: tokenizer.id(),
                 tokenizer: Some(tokenizer),

@@ -156,8 +156,17 @@ impl Tokenizer {
     /// # Errors
     /// A file that is no tokenizer, or lacks the boundary; a build that cannot read one.
     pub fn read(path: &Path, boundary: Option<&str>) -> Result<Self, TokenizerError> {
+        Self::of_file(path, &read_file(path)?, boundary)
+    }
+
+    /// As [`Self::read`], of a file that was read before.
+    pub(super) fn of_file(
+        path: &Path,
+        bytes: &[u8],
+        boundary: Option<&str>,
+    ) -> Result<Self, TokenizerError> {
         let boundary = boundary.map_or(Boundary::Usual, Boundary::Named);
-        Self::parse(path, &read_file(path)?, boundary)
+        Self::parse(path, bytes, boundary)
     }
 
     /// The tokenizer that a folder of prepared data was made with.

@@ -181,18 +181,22 @@ impl Workplace {
         crate::durable::write(&path, bytes).map_err(io("write", &path))
     }
 
+    /// Refuses to overwrite a file.
+    pub(super) fn refuse_file(&self, name: &str) -> Result<(), DataError> {
+        let path = self.out.join(name);
+        match path.symlink_metadata() {
+            Ok(_) => Err(DataError::InTheWay { path }),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Puts everything in place, the manifest last: a folder without one is not data.
     pub(super) fn finish(mut self, manifest: &Manifest, other: &[&str]) -> Result<(), DataError> {
         let sources = manifest.sources.iter();
         let shards = sources.flat_map(|s| s.training.shards.iter().chain(&s.held_out.shards));
         let shards = shards.map(|shard| shard.file.as_str());
         let names: Vec<&str> = shards.chain(other.iter().copied()).collect();
-        for name in &names {
-            let path = self.out.join(name);
-            if path.symlink_metadata().is_ok() {
-                return Err(DataError::InTheWay { path });
-            }
-        }
+        names.iter().try_for_each(|name| self.refuse_file(name))?;
         for name in &names {
             let path = self.out.join(name);
             fs::rename(self.dir.join(name), &path).map_err(io("create", &path))?;
@@ -226,13 +230,8 @@ impl Workplace {
         if out.join(MANIFEST_FILE).exists() {
             return Err(DataError::OutInUse { out });
         }
-        for name in [shard_name(0), held_out_name(0)] {
-            let path = out.join(name);
-            if path.exists() {
-                return Err(DataError::InTheWay { path });
-            }
-        }
-        Ok(())
+        self.refuse_file(&shard_name(0))?;
+        self.refuse_file(&held_out_name(0))
     }
 }
 

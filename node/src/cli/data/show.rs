@@ -200,7 +200,9 @@ fn source_page(source: &SourceEntry) -> String {
     let tokens = grouped(source.training.tokens);
     let held_out = grouped(source.held_out.tokens);
     let text = source.training.bytes.zip(source.held_out.bytes);
-    let text = text.map_or_else(String::new, |(a, b)| format!(", {} of text", bytes(a + b)));
+    let text = text.map_or_else(String::new, |(a, b)| {
+        format!(", {} of text", bytes(a.saturating_add(b)))
+    });
     rows.extend([
         ("class", class_name(source.class).to_owned()),
         ("documents", format!("{}{text}", grouped(source.documents))),

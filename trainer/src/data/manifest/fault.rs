@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestFault {
     /// Larger than any manifest may be.
-    #[error("it has {found} bytes, at most {limit} are read")]
+    #[error("it has {found} bytes, at most {limit} are read: prepare the data in parts")]
     TooLarge {
         /// The most bytes read.
         limit: u64,
