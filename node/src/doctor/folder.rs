@@ -68,7 +68,10 @@ impl Folder {
             format!("member {}", config.name),
         ));
         findings.push(match SecretKey::load(&config.key_path(&self.dir)) {
-            Ok(key) => Finding::good("key", key.member().to_string()),
+            Ok(key) => {
+                let name = key.member().to_string();
+                Finding::good("key", format!("{}…", &name[..16]))
+            }
             Err(error) => Finding::refused(Verdict::Bad, "key", &error),
         });
         findings.push(self.charter());
