@@ -60,7 +60,8 @@ pub struct ModelPlan {
     pub vocabulary: u32,
     /// Width of the residual stream: 1 to 2²⁰.
     pub d_model: u32,
-    /// Blocks: 1 to 1024.
+    /// Blocks: 1 to 1024, and so few that a state lists at most 1024 tensors
+    /// ([`Plan::hashes_per_state`]).
     pub layers: u32,
     /// Attention heads; divides `d_model` into heads of even width.
     pub heads: u32,
