@@ -13,6 +13,7 @@ mod durable;
 mod engine;
 mod entropy;
 mod generate;
+pub mod interchange;
 mod lanes;
 mod llama;
 mod model;
@@ -22,7 +23,8 @@ mod transcendental;
 mod workers;
 
 pub use checkpoint::{
-    CheckpointError, CheckpointInfo, MAX_HEADER_BYTES, read_checkpoint, write_checkpoint,
+    CheckpointError, CheckpointInfo, INDEX_FILE, MAX_HEADER_BYTES, MAX_SHARDS, WEIGHTS_FILE,
+    read_checkpoint, write_checkpoint,
 };
 pub use config::{ConfigError, MAX_LAYERS, MAX_WIDTH, ModelConfig, initial_params, layout};
 pub use engine::{
