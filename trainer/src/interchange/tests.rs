@@ -21,7 +21,7 @@ fn a_shape_survives_its_file() {
         assert_eq!(read_config(&text).expect("a shape"), config);
     }
     let text = config_json(&tiny()).to_string();
-    assert!(text.contains("\"rms_norm_eps\":1e-5"), "{text}");
+    assert!(text.contains("\"rms_norm_eps\":0.00001,"), "{text}");
 }
 
 #[test]

@@ -52,7 +52,10 @@ fn assert_refused(parts: &Parts, expected: &str) {
 const FIRST: &str =
     r#""model.embed_tokens.weight":{"dtype":"F32","shape":[256,16],"data_offsets":[0,16384]}"#;
 /// The norm that follows it.
-const NORM: &str = r#""model.layers.0.input_layernorm.weight":{"dtype":"F32","shape":[16],"data_offsets":[16384,16448]}"#;
+const NORM: &str = concat!(
+    r#""model.layers.0.input_layernorm.weight":"#,
+    r#"{"data_offsets":[16384,16448],"dtype":"F32","shape":[16]}"#
+);
 
 #[test]
 fn the_parts_of_a_whole_file_are_read() {
@@ -204,7 +207,8 @@ fn a_tensor_that_is_missing() {
 
 #[test]
 fn a_tensor_that_the_model_does_not_have() {
-    let bias = r#""model.layers.0.self_attn.q_proj.bias":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"#;
+    let empty = r#"{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#;
+    let bias = format!("\"model.layers.0.self_attn.q_proj.bias\":{empty},");
     let parts = parts().edit(FIRST, &format!("{bias}{FIRST}"));
     assert_refused(&parts, "q_proj.bias is no tensor of this model");
 }
