@@ -1,7 +1,8 @@
 //! `archipel generate`.
 
-use super::model;
+use super::model::{self, Tokens};
 use crate::cli::args::GenerateArgs;
+use anyhow::bail;
 use archipel_protocol::random::derive_key;
 use archipel_trainer::{Engine, LlamaEngine, Sampling, generate as continue_text};
 use std::{io::Write, path::Path};
@@ -32,6 +33,14 @@ pub(super) fn continued(
     sampling: &Sampling,
 ) -> anyhow::Result<Vec<u8>> {
     let model = model::load(dir)?;
+    if let Tokens::Hf { file, .. } = &model.tokens {
+        bail!(
+            "{}: expected a model whose tokens are bytes, found one with the tokenizer {}: \
+             generate with transformers, which loads this folder",
+            dir.display(),
+            file.display()
+        );
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut engine = LlamaEngine::new(&model.config, threads)?;
     engine.load(&model.parameters)?;

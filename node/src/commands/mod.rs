@@ -5,6 +5,7 @@ mod demo;
 mod export;
 mod founding;
 mod generate;
+mod import;
 mod model;
 mod status;
 
@@ -13,6 +14,7 @@ pub use demo::demo;
 pub use export::export;
 pub use founding::LocalFederation;
 pub use generate::generate;
+pub use import::import;
 pub use status::status;
 
 use crate::{

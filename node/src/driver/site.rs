@@ -6,7 +6,10 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use archipel_protocol::{
-    charter::{Charter, Plan, plan::InnerPlan},
+    charter::{
+        Charter, Plan,
+        plan::{InnerOptimizer, InnerPlan, Tokenizer},
+    },
     crypto::Ed25519Verifier,
     ids::{BlobHash, MemberId, Root, RunId},
     layout::Layout,
@@ -80,9 +83,12 @@ impl Site {
                 config.name
             );
         }
+        computable(&charter.plan).with_context(|| path.display().to_string())?;
         let model = model_of(&charter.plan);
+        let layout = layout(&model).context("the charter's model")?;
+        charter.plan.validate_layout(&layout)?;
         Ok(Self {
-            layout: layout(&model).context("the charter's model")?,
+            layout,
             dir: dir.to_owned(),
             config,
             key,
@@ -178,6 +184,23 @@ impl Site {
     }
 }
 
+/// Refuses a plan that asks for what this version does not compute.
+fn computable(plan: &Plan) -> anyhow::Result<()> {
+    let (field, found, instead) = if plan.inner.optimizer == InnerOptimizer::Muon {
+        ("inner.optimizer", "\"muon\"", "\"adamw\"")
+    } else if plan.tokenizer != Tokenizer::Bytes {
+        ("tokenizer", "a Hugging Face tokenizer", "\"bytes\"")
+    } else if !plan.data.mixture.is_empty() {
+        ("data.mixture", "shares of sectors", "none")
+    } else {
+        return Ok(());
+    };
+    bail!(
+        "plan.{field}: this version computes {instead}, found {found}: run a version that \
+         computes it, or found the federation with a plan that has {instead}"
+    )
+}
+
 /// The shape of the model that a plan trains.
 pub fn model_of(plan: &Plan) -> ModelConfig {
     ModelConfig::from(&plan.model)
@@ -186,4 +209,59 @@ pub fn model_of(plan: &Plan) -> ModelConfig {
 /// The inner optimizer of a plan.
 pub(super) fn optimizer_of(inner: &InnerPlan) -> AdamWConfig {
     AdamWConfig::from(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use archipel_protocol::charter::{
+        Decimal,
+        plan::{MixtureEntry, MuonPlan},
+    };
+
+    #[test]
+    fn the_trainer_lays_every_preset_out_as_the_plan_counts_it() {
+        for name in Plan::PRESETS {
+            let plan = Plan::preset(name).expect("the list names what exists");
+            computable(&plan).expect(name);
+            let layout = layout(&model_of(&plan)).expect(name);
+            assert_eq!(plan.validate_layout(&layout), Ok(()), "{name}");
+            assert_eq!(layout.tensors().len() as u64, plan.model.tensors());
+        }
+    }
+
+    #[test]
+    fn what_is_not_computed_is_refused_by_its_field() {
+        type Change = fn(&mut Plan);
+        let cases: [(Change, &str); 3] = [
+            (
+                |plan| {
+                    plan.inner.optimizer = InnerOptimizer::Muon;
+                    plan.inner.muon = Some(MuonPlan {
+                        lr: Decimal::ONE,
+                        momentum: Decimal::ZERO,
+                        steps: 5,
+                    });
+                },
+                "plan.inner.optimizer: this version computes \"adamw\", found \"muon\"",
+            ),
+            (
+                |plan| plan.tokenizer = Tokenizer::Hf(BlobHash([1; 32])),
+                "plan.tokenizer: this version computes \"bytes\"",
+            ),
+            (
+                |plan| {
+                    let (sector, weight) = ("law".to_owned(), Decimal::ONE);
+                    plan.data.mixture = vec![MixtureEntry { sector, weight }];
+                },
+                "plan.data.mixture: this version computes none, found shares of sectors",
+            ),
+        ];
+        for (change, expected) in cases {
+            let mut plan = Plan::nano();
+            change(&mut plan);
+            let refused = computable(&plan).expect_err(expected).to_string();
+            assert!(refused.contains(expected), "{refused}");
+        }
+    }
 }
