@@ -92,8 +92,6 @@ fn main() -> anyhow::Result<()> {
 /// The model of the scale table: 0.2 M parameters, 256 tokens a step.
 fn plan(arguments: &Arguments) -> Plan {
     let mut plan = Plan::nano();
-    plan.model.layers = 3;
-    plan.model.ffn = 192;
     plan.inner.batch_sequences = 4;
     plan.inner.micro_batch = 4;
     plan.inner.steps = arguments.steps;

@@ -313,8 +313,8 @@ impl InnerPlan {
                 });
             }
         }
-        let weights = self.mixture.iter().map(|(_, weight)| *weight);
-        let sum = weights.fold(Some(0u64), |sum, weight| sum?.checked_add(weight));
+        let mut weights = self.mixture.iter().map(|(_, weight)| *weight);
+        let sum = weights.try_fold(0u64, u64::checked_add);
         if !self.mixture.is_empty() && sum.unwrap_or(0) == 0 {
             let (field, expected) = ("mixture", "weights whose sum is above 0 and fits 64 bits");
             return Err(EngineError::Plan {

@@ -16,6 +16,7 @@ mod engine;
 mod entropy;
 mod exact;
 mod generate;
+pub mod interchange;
 mod lanes;
 mod llama;
 mod model;
@@ -27,7 +28,8 @@ mod workers;
 mod yardstick;
 
 pub use checkpoint::{
-    CheckpointError, CheckpointInfo, MAX_HEADER_BYTES, read_checkpoint, write_checkpoint,
+    CheckpointError, CheckpointInfo, INDEX_FILE, MAX_HEADER_BYTES, MAX_SHARDS, WEIGHTS_FILE,
+    read_checkpoint, write_checkpoint,
 };
 pub use config::{ConfigError, MAX_LAYERS, MAX_WIDTH, ModelConfig, initial_params, layout};
 pub use engine::{
@@ -39,4 +41,5 @@ pub use generate::{GenerateError, Sampling, generate};
 pub use llama::{LlamaEngine, MAX_THREADS, NewEngineError};
 pub use numerics::{FINGERPRINT, NUMERICS_CLASS, NumericsError, Proof, fingerprint, prove};
 pub use optimizer::{AdamWConfig, MomentsError, MuonConfig, SettingError};
+pub use plan::mixture;
 pub use yardstick::multiply_on_all;

@@ -1,7 +1,7 @@
 //! A plan's numbers in the units of the engine.
 
-use crate::{AdamWConfig, ModelConfig};
-use archipel_protocol::charter::plan::{InnerPlan, ModelPlan};
+use crate::{AdamWConfig, ModelConfig, MuonConfig};
+use archipel_protocol::charter::plan::{DataPlan, InnerPlan, ModelPlan, MuonPlan};
 
 impl From<&ModelPlan> for ModelConfig {
     fn from(model: &ModelPlan) -> Self {
@@ -32,7 +32,55 @@ impl From<&InnerPlan> for AdamWConfig {
             warmup_steps: inner.warmup_steps,
             total_steps: inner.total_steps,
             min_lr_ratio: inner.min_lr_ratio.to_f32(),
-            muon: None,
+            muon: inner.muon.as_ref().map(MuonConfig::from),
         }
+    }
+}
+
+impl From<&MuonPlan> for MuonConfig {
+    fn from(muon: &MuonPlan) -> Self {
+        Self {
+            lr: muon.lr.to_f32(),
+            momentum: muon.momentum.to_f32(),
+            iterations: muon.steps,
+        }
+    }
+}
+
+/// The sectors of a plan's data and their weights, as an inner plan has them.
+pub fn mixture(data: &DataPlan) -> Vec<(String, u64)> {
+    let entries = data.mixture.iter();
+    entries
+        .map(|entry| {
+            (
+                entry.sector.clone(),
+                entry.weight.billionths().unsigned_abs(),
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use archipel_protocol::charter::plan::{InnerOptimizer, MixtureEntry};
+    use archipel_protocol::charter::{Decimal, Plan};
+
+    #[test]
+    fn what_a_plan_says_of_muon_and_sectors_reaches_the_engine() {
+        let mut plan = Plan::nano();
+        assert_eq!(AdamWConfig::from(&plan.inner).muon, None);
+        assert_eq!(mixture(&plan.data), Vec::new());
+        plan.inner.optimizer = InnerOptimizer::Muon;
+        plan.inner.muon = Some(MuonPlan {
+            lr: "0.02".parse().expect("a decimal"),
+            momentum: "0.95".parse().expect("a decimal"),
+            steps: 5,
+        });
+        let (sector, weight) = ("law".to_owned(), Decimal::ONE);
+        plan.data.mixture = vec![MixtureEntry { sector, weight }];
+        let muon = AdamWConfig::from(&plan.inner).muon.expect("the plan's");
+        assert_eq!((muon.lr, muon.momentum, muon.iterations), (0.02, 0.95, 5));
+        assert_eq!(mixture(&plan.data), [("law".to_owned(), 1_000_000_000)]);
     }
 }

@@ -53,10 +53,24 @@ pub struct ExportArgs {
     pub format: Format,
 }
 
+/// Read a Llama that `transformers` wrote, and write it as a checkpoint of 32-bit floats.
+///
+/// Refused is what would be computed otherwise here: scaled rotary positions, biases, other
+/// activations, heads of another width, sliding windows, quantized weights.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct ImportArgs {
+    /// The folder with config.json and model.safetensors, or the shards of one with their index.
+    #[arg(value_name = "SRC")]
+    pub source: PathBuf,
+    /// The folder to write to; it must not have a checkpoint.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
 /// A form of checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// model.safetensors and config.json, as `transformers` loads them.
+    /// Weights, shape and tokenizer, as `transformers` loads them.
     Hf,
     /// model.safetensors alone.
     Safetensors,
@@ -67,6 +81,8 @@ pub enum Format {
 pub enum CheckpointCommand {
     /// Write the latest certified state as a checkpoint.
     Export(ExportArgs),
+    /// Read a Llama that `transformers` wrote, and write it as a checkpoint of 32-bit floats.
+    Import(ImportArgs),
 }
 
 /// Propose a change of membership to the other members.

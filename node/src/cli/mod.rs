@@ -61,7 +61,7 @@ pub enum Command {
     Status(StatusArgs),
     /// Leave the federation, or return to it.
     Leave(LeaveArgs),
-    /// Write checkpoints that other programs load.
+    /// Write checkpoints that other programs load, and read theirs.
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
     /// Continue a text with a trained model.
@@ -90,6 +90,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => commands::status(&args),
         Command::Leave(args) => commands::leave(&args),
         Command::Checkpoint(CheckpointCommand::Export(args)) => commands::export(&args),
+        Command::Checkpoint(CheckpointCommand::Import(args)) => commands::import(&args),
         Command::Generate(args) => commands::generate(&args),
         Command::Numerics(args) => commands::numerics(&args),
         Command::Bench(command) => commands::bench(&command),

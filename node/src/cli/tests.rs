@@ -248,6 +248,22 @@ fn a_member_of_another_name_does_not_sign() {
 }
 
 #[test]
+fn every_preset_is_known_by_its_name() {
+    use archipel_protocol::charter::Plan;
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in Plan::PRESETS {
+        let out = folder.path().join(name).display().to_string();
+        archipel(&[
+            "charter", "new", "--name", "x", "--preset", name, "--out", &out,
+        ])
+        .expect(name);
+        let charter = read_charter(Path::new(&out)).expect("a charter").charter;
+        assert_eq!(Some(charter.plan), Plan::preset(name));
+    }
+    archipel(&["charter", "new", "--name", "x", "--preset", "2b"]).expect_err("no such preset");
+}
+
+#[test]
 fn a_plan_file_and_held_out_bytes_enter_the_charter() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();

@@ -94,8 +94,7 @@ fn measures(args: &EvalArgs) -> anyhow::Result<Vec<Measure>> {
         measures.push(Measure::of(Some(name), found, bytes));
     }
     bar.finish_and_clear();
-    let bytes = measures.iter().map(|measure| measure.bytes);
-    let bytes = bytes.fold(Some(0), |sum, bytes| Some(sum? + bytes?));
+    let bytes: Option<u64> = measures.iter().map(|measure| measure.bytes).sum();
     measures.push(Measure::of(None, Evaluation { nats, tokens }, bytes));
     Ok(measures)
 }
@@ -191,8 +190,9 @@ fn bar(windows: u64) -> ProgressBar {
 mod tests {
     use super::*;
     use archipel_trainer::{
-        CheckpointInfo,
+        CheckpointInfo, WEIGHTS_FILE,
         data::{PrepareOptions, SourceOptions, prepare},
+        interchange::{CONFIG_FILE, config_json},
         write_checkpoint,
     };
 
@@ -247,9 +247,9 @@ mod tests {
         let params = archipel_trainer::initial_params(&config, [1; 32]).expect("a shape");
         let (out, info) = (dir.join("checkpoint"), CheckpointInfo::default());
         std::fs::create_dir_all(&out).expect("ours");
-        write_checkpoint(&out.join(model::WEIGHTS_FILE), &layout, &params, &info).expect("ours");
-        let shape = serde_json::to_string(&model::Shape::of(&config)).expect("JSON");
-        std::fs::write(out.join(model::SHAPE_FILE), shape).expect("ours");
+        write_checkpoint(&out.join(WEIGHTS_FILE), &layout, &params, &info).expect("ours");
+        let shape = config_json(&config).to_string();
+        std::fs::write(out.join(CONFIG_FILE), shape).expect("ours");
         out
     }
 

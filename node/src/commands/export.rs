@@ -1,13 +1,24 @@
 //! `archipel checkpoint export`.
 
-use super::model::{self, SHAPE_FILE, Shape, WEIGHTS_FILE};
-use crate::cli::{
-    args::{ExportArgs, Format},
-    replace_file,
+use super::model::{self, Model, Tokens};
+use crate::{
+    cli::{
+        args::{ExportArgs, Format},
+        replace_file,
+    },
+    config::CHARTER_FILE,
 };
 use anyhow::{Context, bail};
-use archipel_trainer::{CheckpointInfo, write_checkpoint};
-use serde_json::json;
+use archipel_trainer::{
+    CheckpointInfo, WEIGHTS_FILE,
+    interchange::{
+        CONFIG_FILE, GENERATION_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, byte_tokenizer_json,
+        config_json, generation_json, tokenizer_config_json,
+    },
+    write_checkpoint,
+};
+use serde_json::Value;
+use std::{fs, path::Path};
 
 /// `archipel checkpoint export`.
 ///
@@ -21,29 +32,60 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
             args.dir.display()
         );
     };
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    prepare(&args.out)?;
+    if args.format == Format::Hf {
+        if let Some(missing) = write_tokenizer(&args.out, &model)? {
+            eprintln!("note: {missing}");
+        }
+        write_json(&args.out.join(GENERATION_FILE), &generation_json())?;
+        write_json(&args.out.join(CONFIG_FILE), &config_json(&model.config))?;
+    }
     let info = CheckpointInfo {
         round: Some(round.to_string()),
         root: Some(root.to_string()),
     };
+    // The weights come last: where they are, everything that describes them is as well.
     let weights = args.out.join(WEIGHTS_FILE);
     write_checkpoint(&weights, &model.layout, &model.parameters, &info)?;
-    if args.format == Format::Hf {
-        let mut shape = serde_json::to_value(Shape::of(&model.config))?;
-        let fixed = json!({
-            "architectures": ["LlamaForCausalLM"], "hidden_act": "silu", "torch_dtype": "float32",
-            "attention_bias": false, "mlp_bias": false,
-            "bos_token_id": 0, "eos_token_id": null,
-        });
-        if let (Some(shape), Some(fixed)) = (shape.as_object_mut(), fixed.as_object()) {
-            shape.extend(fixed.clone());
-        }
-        replace_file(
-            &args.out.join(SHAPE_FILE),
-            &serde_json::to_string_pretty(&shape)?,
-        )?;
-    }
     println!("state {round}, root {root}: {}", weights.display());
     Ok(())
+}
+
+/// Makes the folder of a checkpoint; a member's folder is none.
+pub(super) fn prepare(out: &Path) -> anyhow::Result<()> {
+    if out.join(CHARTER_FILE).exists() {
+        bail!(
+            "{}: expected a folder for a checkpoint, found a member's, with its {CHARTER_FILE}: \
+             name another folder",
+            out.display()
+        );
+    }
+    fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))
+}
+
+/// Writes a JSON file as people read it.
+pub(super) fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(value)? + "\n";
+    Ok(replace_file(path, &text)?)
+}
+
+/// Writes the tokenizer's files, or says why there are none.
+fn write_tokenizer(out: &Path, model: &Model) -> anyhow::Result<Option<String>> {
+    let path = out.join(TOKENIZER_FILE);
+    match &model.tokens {
+        Tokens::Bytes => write_json(&path, &byte_tokenizer_json())?,
+        Tokens::Hf { file, text: None } => {
+            return Ok(Some(format!(
+                "no {}: put a copy of the tokenizer there that the charter names, and export \
+                 again, or transformers loads the model without one",
+                file.display()
+            )));
+        }
+        Tokens::Hf {
+            text: Some(text), ..
+        } => replace_file(&path, text)?,
+    }
+    let described = tokenizer_config_json(model.config.context);
+    write_json(&out.join(TOKENIZER_CONFIG_FILE), &described)?;
+    Ok(None)
 }

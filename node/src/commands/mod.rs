@@ -7,6 +7,7 @@ mod eval;
 mod export;
 mod founding;
 mod generate;
+mod import;
 mod model;
 mod numerics;
 mod status;
@@ -19,6 +20,7 @@ pub use eval::eval;
 pub use export::export;
 pub use founding::LocalFederation;
 pub use generate::generate;
+pub use import::import;
 pub use numerics::{NumericsArgs, numerics};
 pub use status::status;
 

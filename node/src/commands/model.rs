@@ -9,19 +9,19 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use archipel_protocol::{
-    ids::{Root, Round},
+    charter::plan::Tokenizer,
+    ids::{BlobHash, Root, Round},
     layout::Layout,
 };
-use archipel_trainer::{ModelConfig, layout, read_checkpoint};
-use serde::{Deserialize, Serialize};
-use std::path::Path;
-
-/// The file of weights in a checkpoint.
-pub(super) const WEIGHTS_FILE: &str = "model.safetensors";
-/// The file of the model's shape in a checkpoint.
-pub(super) const SHAPE_FILE: &str = "config.json";
-/// The most bytes of a shape.
-const MAX_SHAPE_BYTES: usize = 1 << 20;
+use archipel_trainer::{
+    INDEX_FILE, ModelConfig, WEIGHTS_FILE,
+    interchange::{
+        CONFIG_FILE, MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES, TOKENIZER_FILE, is_byte_tokenizer,
+        read_config,
+    },
+    layout, read_checkpoint,
+};
+use std::path::{Path, PathBuf};
 
 /// A model with its weights.
 pub(super) struct Model {
@@ -31,57 +31,23 @@ pub(super) struct Model {
     pub layout: Layout,
     /// Its weights.
     pub parameters: Vec<f32>,
+    /// How its tokens become text.
+    pub tokens: Tokens,
     /// The certified state that it is, where it comes from a member's folder.
     pub state: Option<(Round, Root)>,
 }
 
-/// A shape as `transformers` writes it. Other keys are ignored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Shape {
-    pub model_type: String,
-    pub vocab_size: u32,
-    pub hidden_size: u32,
-    pub intermediate_size: u32,
-    pub num_hidden_layers: u32,
-    pub num_attention_heads: u32,
-    pub num_key_value_heads: u32,
-    pub max_position_embeddings: u32,
-    pub rms_norm_eps: f32,
-    pub rope_theta: f32,
-    pub tie_word_embeddings: bool,
-}
-
-impl Shape {
-    pub fn of(config: &ModelConfig) -> Self {
-        Self {
-            model_type: "llama".to_owned(),
-            vocab_size: config.vocabulary,
-            hidden_size: config.d_model,
-            intermediate_size: config.ffn,
-            num_hidden_layers: config.layers,
-            num_attention_heads: config.heads,
-            num_key_value_heads: config.kv_heads,
-            max_position_embeddings: config.context,
-            rms_norm_eps: config.norm_eps,
-            rope_theta: config.rope_base,
-            tie_word_embeddings: config.tied,
-        }
-    }
-
-    fn config(&self) -> ModelConfig {
-        ModelConfig {
-            vocabulary: self.vocab_size,
-            d_model: self.hidden_size,
-            layers: self.num_hidden_layers,
-            heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads,
-            ffn: self.intermediate_size,
-            context: self.max_position_embeddings,
-            tied: self.tie_word_embeddings,
-            rope_base: self.rope_theta,
-            norm_eps: self.rms_norm_eps,
-        }
-    }
+/// How a model's tokens become text.
+pub(super) enum Tokens {
+    /// A token is a byte.
+    Bytes,
+    /// Those of a `tokenizer.json`.
+    Hf {
+        /// Where it is, or should be.
+        file: PathBuf,
+        /// Its content, where it is there.
+        text: Option<String>,
+    },
 }
 
 /// Loads the model of a folder.
@@ -89,7 +55,7 @@ impl Shape {
 /// # Errors
 /// A folder that is neither a member's with a state nor a checkpoint's.
 pub(super) fn load(dir: &Path) -> anyhow::Result<Model> {
-    if dir.join(WEIGHTS_FILE).exists() {
+    if weights(dir).exists() {
         return load_checkpoint(dir);
     }
     if dir.join(CHARTER_FILE).exists() {
@@ -97,32 +63,95 @@ pub(super) fn load(dir: &Path) -> anyhow::Result<Model> {
     }
     bail!(
         "{}: expected a member's folder ({CHARTER_FILE} and {STATES_FOLDER}) or a checkpoint's \
-         ({WEIGHTS_FILE} and {SHAPE_FILE}), found neither",
+         ({WEIGHTS_FILE} and {CONFIG_FILE}), found neither",
         dir.display()
     )
 }
 
-fn load_checkpoint(dir: &Path) -> anyhow::Result<Model> {
-    let path = dir.join(SHAPE_FILE);
-    let text = read_text(&path, MAX_SHAPE_BYTES)
-        .with_context(|| format!("a checkpoint needs its {SHAPE_FILE}: export with --format hf"))?;
-    let shape: Shape = serde_json::from_str(&text)
-        .with_context(|| format!("{}: expected a Llama model's shape", path.display()))?;
-    let config = shape.config();
+/// The file of a checkpoint's weights, or the index of its shards where it has several.
+fn weights(dir: &Path) -> PathBuf {
+    let (whole, index) = (dir.join(WEIGHTS_FILE), dir.join(INDEX_FILE));
+    if index.exists() && !whole.exists() {
+        index
+    } else {
+        whole
+    }
+}
+
+/// Loads a Llama as `transformers` writes it, or as it was exported here.
+///
+/// # Errors
+/// A folder without shape or weights, or with any that the engine does not compute.
+pub(super) fn load_checkpoint(dir: &Path) -> anyhow::Result<Model> {
+    let path = dir.join(CONFIG_FILE);
+    let text = read_text(&path, MAX_CONFIG_BYTES).with_context(|| {
+        format!("a checkpoint needs its {CONFIG_FILE}: export it with --format hf")
+    })?;
+    let config = read_config(&text).with_context(|| path.display().to_string())?;
     let layout = layout(&config).with_context(|| path.display().to_string())?;
-    let (parameters, _) = read_checkpoint(&dir.join(WEIGHTS_FILE), &layout)?;
+    let tokens = tokens_of(dir, &config)?;
+    let (parameters, _) = read_checkpoint(&weights(dir), &layout)?;
     Ok(Model {
         config,
         layout,
         parameters,
+        tokens,
         state: None,
+    })
+}
+
+/// A checkpoint's tokens: bytes where its tokenizer is the byte tokenizer, or where there is none
+/// and the vocabulary is that of bytes.
+fn tokens_of(dir: &Path, config: &ModelConfig) -> anyhow::Result<Tokens> {
+    let file = dir.join(TOKENIZER_FILE);
+    if !file.exists() {
+        return Ok(match config.vocabulary {
+            256 => Tokens::Bytes,
+            _ => Tokens::Hf { file, text: None },
+        });
+    }
+    let text = read_text(&file, MAX_TOKENIZER_BYTES)?;
+    let json = serde_json::from_str(&text)
+        .with_context(|| format!("{}: expected a tokenizer in JSON", file.display()))?;
+    Ok(match is_byte_tokenizer(&json) {
+        true => Tokens::Bytes,
+        false => Tokens::Hf {
+            file,
+            text: Some(text),
+        },
+    })
+}
+
+/// A plan's tokens. Its tokenizer may be missing in the folder, and must not be another.
+fn tokens_of_plan(dir: &Path, tokenizer: Tokenizer) -> anyhow::Result<Tokens> {
+    let Tokenizer::Hf(expected) = tokenizer else {
+        return Ok(Tokens::Bytes);
+    };
+    let file = dir.join(TOKENIZER_FILE);
+    if !file.exists() {
+        return Ok(Tokens::Hf { file, text: None });
+    }
+    let text = read_text(&file, MAX_TOKENIZER_BYTES)?;
+    let found = BlobHash(*blake3::hash(text.as_bytes()).as_bytes());
+    if found != expected {
+        bail!(
+            "{}: expected the tokenizer {expected}, which the charter names, found {found}: take \
+             the file that the charter was made with",
+            file.display()
+        );
+    }
+    Ok(Tokens::Hf {
+        file,
+        text: Some(text),
     })
 }
 
 fn load_state(dir: &Path) -> anyhow::Result<Model> {
     let signed = read_charter(&dir.join(CHARTER_FILE))?;
-    let config = model_of(&signed.charter.plan);
+    let plan = &signed.charter.plan;
+    let config = model_of(plan);
     let layout = layout(&config)?;
+    let tokens = tokens_of_plan(dir, plan.tokenizer)?;
     let folder = dir.join(STATES_FOLDER);
     let states = States::open(folder.clone(), signed.run_id(), layout.clone())
         .with_context(|| "no state is there yet: run the node first")?;
@@ -146,6 +175,7 @@ fn load_state(dir: &Path) -> anyhow::Result<Model> {
         config,
         layout,
         parameters: checked.tensors.parameters,
+        tokens,
         state: Some((checked.manifest.round, root)),
     })
 }

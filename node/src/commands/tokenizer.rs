@@ -1,12 +1,15 @@
 //! The tokenizer of a model: the one given, the one beside its weights, the run's, or bytes.
 
 use crate::{
-    cli::read_charter,
+    cli::{read_charter, read_text},
     config::{CHARTER_FILE, NodeConfig},
     driver::PlannedTokenizer,
 };
-use anyhow::bail;
-use archipel_trainer::data::{TOKENIZER_FILE, Tokenizer, TokenizerId};
+use anyhow::{Context, bail};
+use archipel_trainer::{
+    data::{TOKENIZER_FILE, Tokenizer, TokenizerId},
+    interchange::{MAX_TOKENIZER_BYTES, is_byte_tokenizer},
+};
 use std::path::Path;
 
 /// The tokenizer of the model in `dir`, a checkpoint's folder or a member's.
@@ -19,7 +22,10 @@ pub(super) fn tokenizer_of(dir: &Path, given: Option<&Path>) -> anyhow::Result<T
         return Ok(Tokenizer::read(path, None)?);
     }
     if beside.exists() {
-        return Ok(Tokenizer::read(&beside, None)?);
+        return match is_bytes(&beside)? {
+            true => Ok(Tokenizer::Bytes),
+            false => Ok(Tokenizer::read(&beside, None)?),
+        };
     }
     if !dir.join(CHARTER_FILE).exists() {
         return Ok(Tokenizer::Bytes);
@@ -39,7 +45,15 @@ pub(super) fn check_data(dir: &Path, vocabulary: u32, data: &TokenizerId) -> any
         return planned(dir)?.check(data);
     }
     let beside = dir.join(TOKENIZER_FILE);
-    if beside.exists() {
+    if beside.exists() && is_bytes(&beside)? {
+        if !data.is_bytes() {
+            bail!(
+                "expected data whose tokens are bytes, as the model's, found data of {}: prepare \
+                 it again without --tokenizer",
+                data.blake3.as_deref().unwrap_or(&data.kind)
+            );
+        }
+    } else if beside.exists() {
         let bytes = std::fs::read(&beside)?;
         let found = blake3::hash(&bytes).to_hex().to_string();
         if data.blake3.as_deref() != Some(&found) {
@@ -59,6 +73,14 @@ pub(super) fn check_data(dir: &Path, vocabulary: u32, data: &TokenizerId) -> any
         );
     }
     Ok(())
+}
+
+/// Whether a `tokenizer.json` is that of bytes, which exported checkpoints carry.
+fn is_bytes(path: &Path) -> anyhow::Result<bool> {
+    let text = read_text(path, MAX_TOKENIZER_BYTES)?;
+    let json = serde_json::from_str(&text)
+        .with_context(|| format!("{}: expected a tokenizer in JSON", path.display()))?;
+    Ok(is_byte_tokenizer(&json))
 }
 
 fn planned(dir: &Path) -> anyhow::Result<PlannedTokenizer> {

@@ -133,7 +133,7 @@ impl Folder {
             Err(error) => Finding::refused(Verdict::Bad, "data", &error),
             Ok(data) => {
                 let manifest = data.manifest();
-                let tokens = grouped(manifest.training_tokens);
+                let tokens = grouped(manifest.training_tokens());
                 Finding::good(
                     "data",
                     format!("{}: {tokens} tokens to train on", manifest.name),

@@ -16,7 +16,7 @@ use archipel_protocol::{
     state::{Manifest, Tensors},
 };
 use archipel_trainer::{
-    AdamWConfig, ModelConfig,
+    AdamWConfig, ModelConfig, NUMERICS_CLASS,
     data::{Dataset, TokenSource as _},
     initial_params, layout,
 };
@@ -87,9 +87,12 @@ impl Site {
                 config.name
             );
         }
+        same_class(&charter.plan).with_context(|| path.display().to_string())?;
         let model = model_of(&charter.plan);
+        let layout = layout(&model).context("the charter's model")?;
+        charter.plan.validate_layout(&layout)?;
         Ok(Self {
-            layout: layout(&model).context("the charter's model")?,
+            layout,
             dir: dir.to_owned(),
             config,
             key,
@@ -217,6 +220,18 @@ fn own_held_out(data: &Dataset) -> anyhow::Result<HeldOut> {
     Ok(held_out)
 }
 
+/// Refuses a plan whose members compute other bits than this executable.
+fn same_class(plan: &Plan) -> anyhow::Result<()> {
+    if plan.numerics_class == NUMERICS_CLASS {
+        return Ok(());
+    }
+    bail!(
+        "plan.numerics_class: this executable trains in class {NUMERICS_CLASS}, found {:?}: run \
+         one of that class, or found the federation with {NUMERICS_CLASS}",
+        plan.numerics_class
+    )
+}
+
 /// The shape of the model that a plan trains.
 pub fn model_of(plan: &Plan) -> ModelConfig {
     ModelConfig::from(&plan.model)
@@ -225,4 +240,29 @@ pub fn model_of(plan: &Plan) -> ModelConfig {
 /// The inner optimizer of a plan.
 pub(super) fn optimizer_of(inner: &InnerPlan) -> AdamWConfig {
     AdamWConfig::from(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trainer_lays_every_preset_out_as_the_plan_counts_it() {
+        for name in Plan::PRESETS {
+            let plan = Plan::preset(name).expect("the list names what exists");
+            same_class(&plan).expect(name);
+            let layout = layout(&model_of(&plan)).expect(name);
+            assert_eq!(plan.validate_layout(&layout), Ok(()), "{name}");
+            assert_eq!(layout.tensors().len() as u64, plan.model.tensors());
+        }
+    }
+
+    #[test]
+    fn a_plan_of_another_class_is_refused() {
+        let mut plan = Plan::nano();
+        plan.numerics_class = "gpu-bf16-1".to_owned();
+        let refused = same_class(&plan).expect_err("another class").to_string();
+        let expected = "trains in class cpu-fma-1, found \"gpu-bf16-1\": run one of that class";
+        assert!(refused.contains(expected), "{refused}");
+    }
 }

@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// Bytes kind, as manifests name it.
 const BYTES: &str = "bytes";
+/// Kind of a `tokenizer.json`, as manifests name it.
+const HF: &str = "hf";
 
 /// The tokenizer that a plan asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,7 @@ impl PlannedTokenizer {
     pub fn of(plan: &Plan) -> Self {
         let (kind, blake3) = match plan.tokenizer {
             PlanTokenizer::Bytes => (BYTES, None),
+            PlanTokenizer::Hf(hash) => (HF, Some(hash.to_string())),
         };
         Self {
             kind,
@@ -143,6 +146,17 @@ mod tests {
         plan.check(&TokenizerId::bytes()).expect("bytes are bytes");
         let bytes = encode_held_out(&plan.load(&[]).expect("built in"), b"\0a").expect("bytes");
         assert_eq!((bytes.tokens, bytes.bytes), (vec![0, 97], 2));
+    }
+
+    #[test]
+    fn a_plan_names_a_tokenizer_by_the_hash_that_manifests_have() {
+        let bytes = b"{}";
+        let mut plan = Plan::demo();
+        let hash = *blake3::hash(bytes).as_bytes();
+        plan.tokenizer = PlanTokenizer::Hf(archipel_protocol::ids::BlobHash(hash));
+        let found = blake3::hash(bytes).to_hex().to_string();
+        let planned = PlannedTokenizer::of(&plan);
+        planned.check(&hf(&found, 256)).expect("the same file");
     }
 
     #[test]

@@ -16,10 +16,7 @@ use archipel_protocol::{
     layout::Layout,
     member::{Input, TrainTask},
 };
-use archipel_trainer::{
-    EngineError, LlamaEngine,
-    data::{Dataset, byte_tokens},
-};
+use archipel_trainer::{EngineError, LlamaEngine, data::Dataset};
 use evaluation::{Course, Evaluating, Windows};
 use std::{
     collections::VecDeque,
@@ -83,6 +80,7 @@ impl Trainer {
         blobs: Blobs,
         inbox: inbox::Sender<Arrival>,
     ) -> anyhow::Result<Self> {
+        prove_class(site.threads())?;
         let data = site.data()?;
         let holdout = site.holdout(data.as_ref())?;
         let wanted = Arc::new(AtomicU64::new(0));
@@ -92,7 +90,7 @@ impl Trainer {
             layout: site.layout.clone(),
             run_id: site.run_id,
             me: site.me(),
-            windows: Windows::new(byte_tokens(&holdout), site.model.context as usize),
+            windows: Windows::new(holdout, site.model.context as usize),
             workbook: Workbook::open(site.dir.join("training"))?,
             data,
             states,
@@ -143,6 +141,17 @@ impl Trainer {
         // A thread that is gone has said why: `Arrival::Fatal`.
         let _ = self.commands.send(command);
     }
+}
+
+/// Proves that this machine computes in the class of the plan, and warns of what does not.
+fn prove_class(threads: usize) -> anyhow::Result<()> {
+    for (isa, _) in archipel_trainer::prove(threads)?.refused {
+        tracing::warn!(
+            "{} gives other bits than its class on this machine: it is not used, training is slower",
+            isa.name()
+        );
+    }
+    Ok(())
 }
 
 /// What the thread works with.

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub struct Plan {
     /// Rounds after which the run ends: 1 to 2⁴⁰.
     pub rounds: u64,
-    /// Numerics class members train in, for example `cpu-f32`: 1 to 64 of `a-z 0-9 - _ .`.
+    /// Numerics class members train in, for example `cpu-fma-1`: 1 to 64 of `a-z 0-9 - _ .`.
     pub numerics_class: String,
     /// How text becomes tokens.
     pub tokenizer: Tokenizer,
@@ -42,23 +42,26 @@ pub struct Plan {
     pub data: DataPlan,
 }
 
-/// How text becomes tokens.
+/// How text becomes tokens: `tokenizer = "bytes"`, or `tokenizer = { hf = "HASH" }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tokenizer {
     /// A token is a byte; the vocabulary has 256.
     Bytes,
+    /// A Hugging Face tokenizer: BLAKE3 of its `tokenizer.json`, which every site has a copy of.
+    Hf(BlobHash),
 }
 
 /// The shape of a Llama-style decoder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelPlan {
-    /// Different tokens: 1 to 2²⁰, 256 for bytes.
+    /// Different tokens: 256 for bytes, else 1 to 2²⁰.
     pub vocabulary: u32,
     /// Width of the residual stream: 1 to 2²⁰.
     pub d_model: u32,
-    /// Blocks: 1 to 1024.
+    /// Blocks: 1 to 1024, and so few that a state lists at most 1024 tensors
+    /// ([`Plan::hashes_per_state`]).
     pub layers: u32,
     /// Attention heads; divides `d_model` into heads of even width.
     pub heads: u32,
@@ -82,6 +85,23 @@ pub struct ModelPlan {
 pub enum InnerOptimizer {
     /// Adam with decoupled weight decay.
     AdamW,
+    /// Momentum made orthogonal (Muon) for the hidden matrices: attention's and the SwiGLU's.
+    /// Embedding, head and norms stay with AdamW and its settings.
+    Muon,
+}
+
+/// Settings of Muon. The schedule, weight decay and clipping are those of [`InnerPlan`].
+///
+/// Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MuonPlan {
+    /// Learning rate of the hidden matrices at its peak: above 0, at most 1.
+    pub lr: Decimal,
+    /// Decay of the momentum: 0 to 0.999999.
+    pub momentum: Decimal,
+    /// Newton–Schulz iterations that make a step orthogonal: 1 to 10.
+    pub steps: u32,
 }
 
 /// The local optimizer, and how long it runs in a round.
@@ -116,6 +136,8 @@ pub struct InnerPlan {
     pub steps: u64,
     /// Inner steps between snapshots (J): 1 to `steps`.
     pub segment_steps: u64,
+    /// Settings of `muon`; absent with `adamw`.
+    pub muon: Option<MuonPlan>,
 }
 
 /// The outer optimizer's kind.
@@ -259,6 +281,16 @@ pub struct DataManifest {
     pub class: DataClass,
 }
 
+/// How much of what is trained on comes from one sector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MixtureEntry {
+    /// The sector, as data manifests name it: 1 to 64 of `a-z 0-9 - _ .`.
+    pub sector: String,
+    /// Its share, relative to the other entries: above 0, at most 10⁶.
+    pub weight: Decimal,
+}
+
 /// What is trained on and evaluated on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -271,9 +303,18 @@ pub struct DataPlan {
     /// The declared data, at most 4096 entries; empty where sites do not declare theirs.
     #[serde(default)]
     pub manifests: Vec<DataManifest>,
+    /// Shares of the sectors, sorted by name, each once, at most 256; empty where windows are drawn
+    /// by tokens, whatever their sector.
+    #[serde(default)]
+    pub mixture: Vec<MixtureEntry>,
 }
 
 impl ModelPlan {
+    /// Tensors of this shape: nine a block, the embedding, the last norm, a head unless tied.
+    pub fn tensors(&self) -> u64 {
+        9 * u64::from(self.layers) + 2 + u64::from(!self.tied)
+    }
+
     /// Parameters of this shape; `u64::MAX` for a shape beyond every limit.
     ///
     /// Embedding V·d, each block 2·d·(d + kv) + 3·d·ffn + 2·d, the last norm d, a head V·d
@@ -308,6 +349,14 @@ impl Plan {
             .steps
             .saturating_mul(u64::from(self.inner.batch_sequences))
             .saturating_mul(u64::from(self.model.context))
+    }
+
+    /// Tensors that a state lists by hash: the model's, as many again for an outer momentum, and
+    /// as many for a rule that keeps the previous aggregate.
+    pub fn hashes_per_state(&self) -> u64 {
+        let momentum = self.outer.rule == OuterRule::Nesterov;
+        let previous = self.exchange.rule == AggregationRule::CenteredClip;
+        self.model.tensors() * (1 + u64::from(momentum) + u64::from(previous))
     }
 
     /// Bytes of one member's update without compression: four a parameter.

@@ -70,7 +70,7 @@ fn settings() -> Settings {
         error_feedback: true,
         max_carried: 1,
         minimum_updates: 2,
-        numerics: "cpu-f32".to_owned(),
+        numerics: "cpu-fma-1".to_owned(),
         delta_us: SECOND / 10,
         fetch_us: SECOND / 10,
         deadline_floor_us: SECOND,
@@ -199,7 +199,7 @@ fn header(n: u8) -> Header {
         optimizer_before: BlobHash([4; 32]),
         optimizer_after: BlobHash([5; 32]),
         carried: 0,
-        numerics: "cpu-f32".to_owned(),
+        numerics: "cpu-fma-1".to_owned(),
         nonce_commitment: Digest([6; 32]),
     }
 }

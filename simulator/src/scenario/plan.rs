@@ -11,7 +11,7 @@ use super::{
 };
 use archipel_protocol::charter::{
     Decimal, FaultModel, Plan,
-    plan::{AggregationRule, CodecKind, OuterRule},
+    plan::{AggregationRule, CodecKind, MuonPlan, OuterRule},
 };
 use std::collections::BTreeMap;
 
@@ -259,6 +259,11 @@ fn toml_of(plan: &Plan) -> toml::Table {
 fn everything() -> Plan {
     let mut plan = Plan::sparse();
     plan.data.holdout = Some(archipel_protocol::ids::BlobHash::default());
+    plan.inner.muon = Some(MuonPlan {
+        lr: Decimal::ONE,
+        momentum: Decimal::ZERO,
+        steps: 1,
+    });
     plan
 }
 

@@ -42,7 +42,7 @@ impl Document<'_> {
     pub(super) fn pieces(&self, take: Take<'_>) -> Result<Ending, DataError> {
         match self {
             Self::File(path) => file_pieces(path, take),
-            Self::Text(text, _) if text.is_empty() => Ok(Ending::Whole),
+            Self::Text("", _) => Ok(Ending::Whole),
             Self::Text(text, _) => Ok(match take(text)? {
                 true => Ending::Whole,
                 false => Ending::Enough,

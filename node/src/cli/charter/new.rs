@@ -42,12 +42,35 @@ pub struct NewArgs {
 /// A plan to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
-    /// The smallest that trains something; whole updates in one byte a value.
+    /// 0.2 M parameters, context 64: seconds a round on one core.
     Nano,
-    /// The demo's: the same model; an outer step for few rounds.
+    /// 1 M parameters, context 128: some seconds a round on a few cores.
+    Micro,
+    /// 15 M parameters, context 512: minutes a round on a server's cores.
+    Small,
+    /// 125 M parameters, context 1024, sparse updates of 3.5 MB: an accelerator a site.
+    Base,
+    /// 1.1 G parameters, context 2048, sparse updates of 30 MB: several accelerators a site.
+    #[value(name = "1b")]
+    Billion,
+    /// The demo's: 0.13 M parameters, an outer step for few rounds.
     Demo,
-    /// The same model; sparse updates in two bits a kept value, for hundreds of rounds.
+    /// The model of nano; sparse updates in two bits a kept value, for hundreds of rounds.
     Sparse,
+}
+
+impl Preset {
+    fn plan(self) -> Plan {
+        match self {
+            Self::Nano => Plan::nano(),
+            Self::Micro => Plan::micro(),
+            Self::Small => Plan::small(),
+            Self::Base => Plan::base(),
+            Self::Billion => Plan::billion(),
+            Self::Demo => Plan::demo(),
+            Self::Sparse => Plan::sparse(),
+        }
+    }
 }
 
 /// What members assume of each other.
@@ -87,9 +110,7 @@ fn draft(args: &NewArgs) -> anyhow::Result<Charter> {
     }
     let mut plan = match (&args.plan, args.preset) {
         (Some(path), _) => read_plan(path)?,
-        (None, Preset::Nano) => Plan::nano(),
-        (None, Preset::Demo) => Plan::demo(),
-        (None, Preset::Sparse) => Plan::sparse(),
+        (None, preset) => preset.plan(),
     };
     if let Some(rounds) = args.rounds {
         // The schedule's end follows the run's, or the rate would stay at its floor or peak.

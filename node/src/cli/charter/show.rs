@@ -4,7 +4,9 @@ use super::offer::{Offer, Term};
 use super::{names, role_name, unsigned, voting};
 use crate::cli::read_charter;
 use crate::cli::text::{bytes, duration, grouped, plural, wrapped};
-use archipel_protocol::charter::plan::{AggregationRule, CodecKind, OuterRule};
+use archipel_protocol::charter::plan::{
+    AggregationRule, CodecKind, InnerPlan, MixtureEntry, OuterRule, Tokenizer,
+};
 use archipel_protocol::charter::{Charter, FaultModel, Plan, SignedCharter};
 use archipel_protocol::crypto::Ed25519Verifier;
 use clap::Args;
@@ -160,19 +162,23 @@ fn plan(out: &mut String, plan: &Plan) {
     let (model, inner, timing) = (&plan.model, &plan.inner, &plan.timing);
     let parameters = grouped(model.parameters());
     let shape = format!(
-        "P = {parameters} parameters: {} of width {}, context {}, vocabulary {}",
+        "P = {parameters} parameters: {} of width {}, context {}, vocabulary {} ({})",
         plural(model.layers as usize, "layer"),
         model.d_model,
         model.context,
-        model.vocabulary
+        model.vocabulary,
+        match plan.tokenizer {
+            Tokenizer::Bytes => "bytes".to_owned(),
+            Tokenizer::Hf(hash) => format!("tokenizer.json {}", hash.short()),
+        }
     );
     line(out, "  model", &shape);
     let tokens = grouped(plan.tokens_per_round());
     let steps = format!(
-        "{} of {} each: {tokens} tokens a round, adamw at {}",
+        "{} of {} each: {tokens} tokens a round, {}",
         plural(usize::try_from(inner.steps).unwrap_or(usize::MAX), "step"),
         plural(inner.batch_sequences as usize, "sequence"),
-        inner.lr
+        optimizer(inner)
     );
     line(out, "  inner steps", &steps);
     line(out, "  outer step", &outer(plan));
@@ -207,6 +213,33 @@ fn plan(out: &mut String, plan: &Plan) {
         None => "nothing held out: the members report no common evaluation".to_owned(),
     };
     line(out, "  data", &format!("{manifests}, {held_out}"));
+    if !plan.data.mixture.is_empty() {
+        line(out, "  mixture", &mixture(&plan.data.mixture));
+    }
+}
+
+fn optimizer(inner: &InnerPlan) -> String {
+    match &inner.muon {
+        None => format!("adamw at {}", inner.lr),
+        Some(muon) => format!(
+            "muon at {} for hidden matrices, momentum {}, {}; adamw at {} for the rest",
+            muon.lr,
+            muon.momentum,
+            plural(muon.steps as usize, "iteration"),
+            inner.lr
+        ),
+    }
+}
+
+/// Each sector with its share.
+fn mixture(entries: &[MixtureEntry]) -> String {
+    let share = |entry: &MixtureEntry| entry.weight.billionths() as f64;
+    let all: f64 = entries.iter().map(share).sum();
+    let each = entries.iter().map(|entry| {
+        let percent = 100.0 * share(entry) / all;
+        format!("{} {percent:.1} %", printable(&entry.sector))
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 fn outer(plan: &Plan) -> String {

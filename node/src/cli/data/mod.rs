@@ -14,7 +14,7 @@ use show::ShowArgs;
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
     /// Turn text, and files of tokens, into training data.
-    Prepare(PrepareArgs),
+    Prepare(Box<PrepareArgs>),
     /// Show what a folder of prepared data holds, and check every byte of it.
     Show(ShowArgs),
 }

@@ -14,7 +14,7 @@ use archipel_protocol::{
     random::derive_key,
     work::{segment_leaf, tree_root},
 };
-use archipel_trainer::{Control, Engine, InnerPlan, Progress, data::TokenSource};
+use archipel_trainer::{Control, Engine, InnerPlan, Progress, data::TokenSource, mixture};
 use std::time::{Duration, Instant};
 
 /// How often progress is told.
@@ -128,7 +128,7 @@ impl Bench {
             schedule_offset: task.schedule,
             optimizer: optimizer_of(inner),
             batch_key: derive_key("archipel/batch-key/v1", &parts),
-            mixture: Vec::new(),
+            mixture: mixture(&self.plan.data),
         }
     }
 

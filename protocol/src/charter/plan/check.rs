@@ -4,8 +4,8 @@
 //! every member's machine.
 
 use super::{
-    DataPlan, ExchangePlan, InnerPlan, ModelPlan, OuterPlan, OuterRule, Plan, PlanError,
-    TimingPlan, Tokenizer,
+    DataPlan, ExchangePlan, InnerOptimizer, InnerPlan, MixtureEntry, ModelPlan, OuterPlan,
+    OuterRule, Plan, PlanError, TimingPlan, Tokenizer,
 };
 use crate::{charter::Decimal, layout::MAX_PARAMETERS};
 
@@ -13,7 +13,11 @@ const MAX_WIDTH: u64 = 1 << 20;
 const MAX_STEPS: u64 = 1 << 40;
 const DAY_MS: u64 = 86_400_000;
 const MAX_MANIFESTS: usize = 4096;
-const MAX_CLASS_BYTES: usize = 64;
+const MAX_MIXTURE: usize = 256;
+const MAX_NAME_BYTES: usize = 64;
+/// The most tensors a state may list, so that its manifest goes into one message: half of the
+/// message for hashes of 32 bytes, the other half for the longest list of members.
+const MAX_HASHES: u64 = 1024;
 
 impl Plan {
     /// Checks every rule, for a federation of `voters` voting members of whom `quorum` decide.
@@ -30,7 +34,7 @@ impl Plan {
                     found: self.model.vocabulary,
                 });
             }
-            Tokenizer::Bytes => {}
+            Tokenizer::Bytes | Tokenizer::Hf(_) => {}
         }
         inner(&self.inner)?;
         outer(&self.outer)?;
@@ -39,18 +43,31 @@ impl Plan {
         if found < needed {
             return Err(PlanError::Payload { needed, found });
         }
+        let found = self.hashes_per_state();
+        if found > MAX_HASHES {
+            return Err(PlanError::Hashes {
+                tensors: self.model.tensors(),
+                found,
+                limit: MAX_HASHES,
+            });
+        }
         timing(&self.timing)?;
         data(&self.data, self.model.context)
     }
 }
 
 fn numerics_class(class: &str) -> Result<(), PlanError> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-    if class.is_empty() || class.len() > MAX_CLASS_BYTES || !class.chars().all(allowed) {
-        let found = class.chars().take(MAX_CLASS_BYTES).collect();
-        return Err(PlanError::NumericsClass { found });
+    if is_name(class) {
+        return Ok(());
     }
-    Ok(())
+    let found = class.chars().take(MAX_NAME_BYTES).collect();
+    Err(PlanError::NumericsClass { found })
+}
+
+/// Whether a text is 1 to 64 of `a-z 0-9 - _ .`.
+fn is_name(text: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-_.".contains(&c);
+    (1..=MAX_NAME_BYTES).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 fn model(plan: &ModelPlan) -> Result<(), PlanError> {
@@ -103,7 +120,17 @@ fn inner(plan: &InnerPlan) -> Result<(), PlanError> {
     let (batch, micro) = (plan.batch_sequences, plan.micro_batch);
     multiple("inner.batch_sequences", batch, "inner.micro_batch", micro)?;
     whole("inner.steps", plan.steps, 1, 1_000_000u32)?;
-    whole("inner.segment_steps", plan.segment_steps, 1, plan.steps)
+    whole("inner.segment_steps", plan.segment_steps, 1, plan.steps)?;
+    match (plan.optimizer, &plan.muon) {
+        (InnerOptimizer::AdamW, None) => Ok(()),
+        (InnerOptimizer::Muon, Some(muon)) => {
+            decimal("inner.muon.lr", muon.lr, (1, BILLION))?;
+            decimal("inner.muon.momentum", muon.momentum, (0, BELOW_ONE))?;
+            whole("inner.muon.steps", muon.steps, 1, 10u32)
+        }
+        (InnerOptimizer::AdamW, Some(_)) => Err(PlanError::MuonWithoutUse),
+        (InnerOptimizer::Muon, None) => Err(PlanError::MuonMissing),
+    }
 }
 
 fn outer(plan: &OuterPlan) -> Result<(), PlanError> {
@@ -214,7 +241,39 @@ fn data(plan: &DataPlan, context: u32) -> Result<(), PlanError> {
             return Err(PlanError::RepeatedManifest { index });
         }
     }
-    Ok(())
+    mixture(&plan.mixture)
+}
+
+fn mixture(entries: &[MixtureEntry]) -> Result<(), PlanError> {
+    let found = entries.len();
+    if found > MAX_MIXTURE {
+        return Err(PlanError::Mixture {
+            limit: MAX_MIXTURE,
+            found,
+        });
+    }
+    for (index, entry) in entries.iter().enumerate() {
+        if !is_name(&entry.sector) {
+            let found = entry.sector.chars().take(MAX_NAME_BYTES).collect();
+            return Err(PlanError::Sector { index, found });
+        }
+        decimal(
+            "data.mixture.weight",
+            entry.weight,
+            (1, 1_000_000 * BILLION),
+        )?;
+    }
+    match entries
+        .windows(2)
+        .position(|two| two[0].sector >= two[1].sector)
+    {
+        None => Ok(()),
+        Some(before) => Err(PlanError::MixtureOrder {
+            index: before + 1,
+            before: entries[before].sector.clone(),
+            found: entries[before + 1].sector.clone(),
+        }),
+    }
 }
 
 /// Billionths in one.

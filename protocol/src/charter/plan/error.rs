@@ -64,10 +64,24 @@ pub enum PlanError {
         /// Parameters allowed.
         limit: u64,
     },
+    /// A state lists more tensors than a message holds.
+    #[error(
+        "plan.model.layers: {tensors} tensors, {found} hashes a state with what the outer step \
+         and the rule remember, expected at most {limit}, which one message holds: take fewer \
+         layers, rule = \"plain\" for the outer step, or rule = \"mean\""
+    )]
+    Hashes {
+        /// Tensors of the model.
+        tensors: u64,
+        /// Hashes that a state lists.
+        found: u64,
+        /// Hashes allowed.
+        limit: u64,
+    },
     /// Bytes need a vocabulary of 256.
     #[error(
         "plan.model.vocabulary: expected 256 for tokenizer = \"bytes\", found {found}: set it to \
-         256"
+         256, or name the tokenizer that this vocabulary belongs to"
     )]
     Vocabulary {
         /// The vocabulary found.
@@ -82,6 +96,18 @@ pub enum PlanError {
         /// The text found, cut after 64 characters.
         found: String,
     },
+    /// AdamW takes no settings of Muon.
+    #[error(
+        "plan.inner.muon: expected no such table with optimizer = \"adamw\", found one: remove \
+         it, or take optimizer = \"muon\""
+    )]
+    MuonWithoutUse,
+    /// Muon needs its settings.
+    #[error(
+        "plan.inner.muon: expected this table with optimizer = \"muon\", found none: give lr, \
+         momentum and steps, for example \"0.02\", \"0.95\" and 5"
+    )]
+    MuonMissing,
     /// The plain outer rule has no momentum.
     #[error(
         "plan.outer.momentum: rule = \"plain\" uses none, found \"{found}\": set it to \"0\", or \
@@ -162,6 +188,38 @@ pub enum PlanError {
     RepeatedManifest {
         /// Position in the list, from 0.
         index: usize,
+    },
+    /// More sectors in the mixture than are allowed.
+    #[error("plan.data.mixture: expected at most {limit} sectors, found {found}: merge some")]
+    Mixture {
+        /// Sectors allowed.
+        limit: usize,
+        /// Sectors found.
+        found: usize,
+    },
+    /// A sector has no name.
+    #[error(
+        "plan.data.mixture: entry {index} (from 0): expected a sector of 1 to 64 characters of \
+         a-z 0-9 - _ ., found {found:?}: rename it as the data manifests do"
+    )]
+    Sector {
+        /// Position in the list, from 0.
+        index: usize,
+        /// The text found, cut after 64 characters.
+        found: String,
+    },
+    /// The mixture is not sorted, or has a sector twice.
+    #[error(
+        "plan.data.mixture: entry {index} (from 0): expected a sector after {before:?} in the \
+         order of bytes, found {found:?}: sort the entries, and give each sector once"
+    )]
+    MixtureOrder {
+        /// Position in the list, from 0.
+        index: usize,
+        /// The sector before it.
+        before: String,
+        /// The sector found.
+        found: String,
     },
     /// A length without held-out bytes, or the reverse.
     #[error(

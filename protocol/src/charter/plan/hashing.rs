@@ -11,7 +11,7 @@ use super::{
 use crate::{charter::Decimal, encoding::Canonical, ids::Digest};
 
 /// The version of this layout.
-const LAYOUT_VERSION: u16 = 1;
+const LAYOUT_VERSION: u16 = 2;
 
 impl Plan {
     /// Appends the canonical layout of this plan.
@@ -19,9 +19,10 @@ impl Plan {
         out.u16(LAYOUT_VERSION)
             .u64(self.rounds)
             .text(&self.numerics_class);
-        out.u8(match self.tokenizer {
-            Tokenizer::Bytes => 1,
-        });
+        match self.tokenizer {
+            Tokenizer::Bytes => out.u8(1),
+            Tokenizer::Hf(hash) => out.u8(2).raw(&hash.0),
+        };
         model(&self.model, out);
         inner(&self.inner, out);
         outer(&self.outer, out);
@@ -51,6 +52,7 @@ fn model(plan: &ModelPlan, out: &mut Canonical) {
 fn inner(plan: &InnerPlan, out: &mut Canonical) {
     out.u8(match plan.optimizer {
         InnerOptimizer::AdamW => 1,
+        InnerOptimizer::Muon => 2,
     });
     decimals(out, &[plan.lr, plan.beta1, plan.beta2, plan.epsilon]);
     decimals(out, &[plan.weight_decay, plan.clip_norm]);
@@ -58,6 +60,13 @@ fn inner(plan: &InnerPlan, out: &mut Canonical) {
     decimals(out, &[plan.min_lr_ratio]);
     out.u32(plan.batch_sequences).u32(plan.micro_batch);
     out.u64(plan.steps).u64(plan.segment_steps);
+    match &plan.muon {
+        None => out.u8(0),
+        Some(muon) => {
+            decimals(out.u8(1), &[muon.lr, muon.momentum]);
+            out.u32(muon.steps)
+        }
+    };
 }
 
 fn outer(plan: &OuterPlan, out: &mut Canonical) {
@@ -118,6 +127,10 @@ fn data(plan: &DataPlan, out: &mut Canonical) {
             DataClass::Shared => 2,
             DataClass::Sovereign => 3,
         });
+    }
+    out.u32(plan.mixture.len() as u32);
+    for entry in &plan.mixture {
+        out.text(&entry.sector).i64(entry.weight.billionths());
     }
 }
 

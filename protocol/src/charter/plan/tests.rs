@@ -4,6 +4,12 @@ use super::*;
 
 fn whole() -> Plan {
     let mut plan = Plan::sparse();
+    plan.inner.optimizer = InnerOptimizer::Muon;
+    plan.inner.muon = Some(MuonPlan {
+        lr: decimal("0.02"),
+        momentum: decimal("0.95"),
+        steps: 5,
+    });
     plan.data = DataPlan {
         holdout: Some(BlobHash([7; 32])),
         holdout_bytes: 65_536,
@@ -19,8 +25,16 @@ fn whole() -> Plan {
                 class: DataClass::Public,
             },
         ],
+        mixture: vec![entry("law", "2"), entry("web-2024", "0.5")],
     };
     plan
+}
+
+fn entry(sector: &str, weight: &str) -> MixtureEntry {
+    MixtureEntry {
+        sector: sector.to_owned(),
+        weight: decimal(weight),
+    }
 }
 
 fn decimal(text: &str) -> Decimal {
@@ -36,6 +50,71 @@ fn presets_are_valid_for_one_member_and_for_many() {
         }
     }
     assert_eq!(Plan::preset("giga"), None);
+}
+
+#[test]
+fn presets_have_the_sizes_they_are_known_by() {
+    let sizes = [
+        ("nano", 200_000, 192_960),
+        ("micro", 1_000_000, 1_016_960),
+        ("small", 15_000_000, 14_802_048),
+        ("base", 125_000_000, 126_253_824),
+        ("1b", 1_100_000_000, 1_083_279_360),
+    ];
+    for (name, nominal, exact) in sizes {
+        let plan = Plan::preset(name).expect("the list names what exists");
+        let found = plan.model.parameters();
+        let band = nominal - nominal * 15 / 100..=nominal + nominal * 15 / 100;
+        assert!(band.contains(&found), "{name}: {found}");
+        assert_eq!(found, exact, "{name}");
+        assert!(plan.model.ffn.is_multiple_of(64), "{name}");
+        let room = plan.exchange.max_payload_bytes;
+        assert!(
+            plan.payload_bytes() * 9 / 8 < room,
+            "{name}: no room to edit"
+        );
+    }
+}
+
+#[test]
+fn a_state_of_every_preset_and_of_the_longest_plan_goes_into_one_message() {
+    use crate::{
+        charter::{Charter, CharterMember, FaultModel, MAX_MEMBERS, MemberRole},
+        encoding::{MAX_MESSAGE_BYTES, encode},
+        ids::{MemberId, Round},
+        ledger::{Activity, Membership},
+        state::Manifest,
+    };
+    for name in Plan::PRESETS {
+        let plan = Plan::preset(name).expect("the list names what exists");
+        assert!(plan.hashes_per_state() <= 1024, "{name}");
+    }
+    let members = (0..MAX_MEMBERS).map(|index| CharterMember {
+        id: MemberId([index as u8; 32]),
+        name: "x".repeat(64),
+        role: MemberRole::Member,
+        addresses: Vec::new(),
+    });
+    let membership = Membership::founding(&Charter {
+        name: "x".repeat(64),
+        founding_nonce: [9; 32],
+        fault_model: FaultModel::Byzantine,
+        threshold: Some(u32::MAX),
+        plan: Plan::nano(),
+        members: members.collect(),
+    });
+    let manifest = Manifest {
+        round: Round(u64::MAX),
+        parameters: vec![BlobHash([7; 32]); 1024],
+        momentum: Vec::new(),
+        aggregate: Vec::new(),
+        schedule: u64::MAX,
+        activity: Activity::founding(&membership),
+        membership,
+    };
+    let bytes = encode(&manifest).len();
+    // The counts of activity grow to ten bytes a member.
+    assert!(bytes + 10 * MAX_MEMBERS < MAX_MESSAGE_BYTES, "{bytes}");
 }
 
 /// A way to break a valid plan, and words that the refusal must hold.
@@ -105,6 +184,62 @@ fn each_broken_rule_of_the_model_is_named() {
         (
             |p| (p.model.d_model, p.model.layers) = (1 << 20, 1024),
             "parameters, expected at most",
+        ),
+        (
+            |p| p.model.layers = 114,
+            "plan.model.layers: 1029 tensors, 1029 hashes a state",
+        ),
+        (
+            |p| (p.model.layers, p.outer.rule) = (57, OuterRule::Nesterov),
+            "516 tensors, 1032 hashes a state",
+        ),
+    ]);
+}
+
+#[test]
+fn a_tokenizer_has_its_vocabulary() {
+    let mut plan = whole();
+    plan.tokenizer = Tokenizer::Hf(BlobHash([3; 32]));
+    for vocabulary in [1, 256, 32_000, 1 << 20] {
+        plan.model.vocabulary = vocabulary;
+        plan.exchange.max_payload_bytes = 1 << 40;
+        assert_eq!(plan.validate(4, 3), Ok(()));
+    }
+    for vocabulary in [0, (1 << 20) + 1] {
+        plan.model.vocabulary = vocabulary;
+        let refused = plan.validate(4, 3).expect_err("no vocabulary").to_string();
+        let expected = "plan.model.vocabulary: expected 1 to 1048576";
+        assert!(refused.contains(expected), "{refused}");
+    }
+}
+
+#[test]
+fn each_broken_rule_of_muon_is_named() {
+    fn muon(plan: &mut Plan) -> &mut MuonPlan {
+        plan.inner.muon.as_mut().expect("the plan has Muon")
+    }
+    assert_refused(&[
+        (
+            |p| p.inner.muon = None,
+            "plan.inner.muon: expected this table",
+        ),
+        (
+            |p| p.inner.optimizer = InnerOptimizer::AdamW,
+            "plan.inner.muon: expected no such table",
+        ),
+        (|p| muon(p).lr = Decimal::ZERO, "plan.inner.muon.lr"),
+        (|p| muon(p).lr = decimal("1.1"), "plan.inner.muon.lr"),
+        (
+            |p| muon(p).momentum = Decimal::ONE,
+            "plan.inner.muon.momentum: expected \"0\" to \"0.999999\"",
+        ),
+        (
+            |p| muon(p).steps = 0,
+            "plan.inner.muon.steps: expected 1 to 10, found 0",
+        ),
+        (
+            |p| muon(p).steps = 11,
+            "plan.inner.muon.steps: expected 1 to 10, found 11",
         ),
     ]);
 }
@@ -279,9 +414,52 @@ fn each_broken_rule_of_the_data_is_named() {
 }
 
 #[test]
+fn each_broken_rule_of_the_mixture_is_named() {
+    assert_refused(&[
+        (
+            |p| p.data.mixture = vec![entry("a", "1"); 257],
+            "plan.data.mixture: expected at most 256 sectors, found 257",
+        ),
+        (
+            |p| p.data.mixture[1].sector.clear(),
+            "entry 1 (from 0): expected a sector of 1 to 64",
+        ),
+        (
+            |p| p.data.mixture[0].sector = "Law".to_owned(),
+            "found \"Law\"",
+        ),
+        (
+            |p| p.data.mixture[0].sector = "x".repeat(65),
+            "entry 0 (from 0): expected a sector of 1 to 64",
+        ),
+        (
+            |p| p.data.mixture[0].weight = Decimal::ZERO,
+            "plan.data.mixture.weight: expected \"0.000000001\" to \"1000000\"",
+        ),
+        (
+            |p| p.data.mixture[0].weight = decimal("-1"),
+            "plan.data.mixture.weight",
+        ),
+        (
+            |p| p.data.mixture.reverse(),
+            "expected a sector after \"web-2024\" in the order of bytes, found \"law\"",
+        ),
+        (
+            |p| p.data.mixture[1].sector = "law".to_owned(),
+            "expected a sector after \"law\"",
+        ),
+    ]);
+    let mut longest = whole();
+    longest.data.mixture = (0..256).map(|n| entry(&format!("s{n:03}"), "1")).collect();
+    assert_eq!(longest.validate(4, 3), Ok(()));
+}
+
+#[test]
 fn a_plan_survives_its_file() {
     let text = toml::to_string(&whole()).expect("a plan has a TOML form");
     assert_eq!(toml::from_str(&text), Ok(whole()));
+    assert!(text.contains("tokenizer = \"bytes\""), "{text}");
+    assert!(text.contains("[inner.muon]\nlr = \"0.02\""), "{text}");
     let misspelt = text.replace("d_model", "d_modle");
     let error = toml::from_str::<Plan>(&misspelt)
         .expect_err("an unknown field")
@@ -290,12 +468,30 @@ fn a_plan_survives_its_file() {
 }
 
 #[test]
+fn a_tokenizer_is_written_as_a_word_or_as_a_table_of_one() {
+    let mut plan = whole();
+    plan.tokenizer = Tokenizer::Hf(BlobHash([0xab; 32]));
+    let text = toml::to_string(&plan).expect("a plan has a TOML form");
+    let table = format!("[tokenizer]\nhf = \"{}\"\n", "ab".repeat(32));
+    assert!(text.contains(&table), "{text}");
+    assert_eq!(toml::from_str(&text).as_ref(), Ok(&plan));
+    let inline = format!("tokenizer = {{ hf = \"{}\" }}\n", "ab".repeat(32));
+    let text = inline + &text.replace(&table, "");
+    assert_eq!(toml::from_str(&text), Ok(plan));
+    let unknown = text.replace("{ hf =", "{ bpe =");
+    let error = toml::from_str::<Plan>(&unknown).expect_err("no such tokenizer");
+    assert!(error.to_string().contains("`bytes` or `hf`"), "{error}");
+}
+
+#[test]
 fn a_plan_survives_the_wire_encoding() {
-    let bytes = crate::encoding::encode(&whole());
-    assert_eq!(
-        crate::encoding::decode::<Plan>(&bytes, bytes.len()),
-        Ok(whole())
-    );
+    let mut hf = whole();
+    hf.tokenizer = Tokenizer::Hf(BlobHash([3; 32]));
+    for plan in [Plan::nano(), whole(), hf] {
+        let bytes = crate::encoding::encode(&plan);
+        let read = crate::encoding::decode::<Plan>(&bytes, bytes.len());
+        assert_eq!(read, Ok(plan));
+    }
 }
 
 #[test]
@@ -311,6 +507,7 @@ fn defaults_stand_for_what_may_be_left_out() {
         "wait_all",
         "holdout_bytes",
         "manifests",
+        "mixture",
     ];
     let shortened: Vec<&str> = text
         .lines()
@@ -327,13 +524,15 @@ fn defaults_stand_for_what_may_be_left_out() {
 #[test]
 fn parameters_follow_the_formula() {
     let model = Plan::nano().model;
-    let block = 4 * 64 * 64 + 3 * 64 * 176 + 2 * 64;
-    assert_eq!(model.parameters(), 2 * 256 * 64 + 2 * block + 64);
+    let block = 4 * 64 * 64 + 3 * 64 * 192 + 2 * 64;
+    assert_eq!(model.parameters(), 2 * 256 * 64 + 3 * block + 64);
+    assert_eq!(model.tensors(), 3 * 9 + 3);
     let tied = ModelPlan {
         tied: true,
         ..model
     };
-    assert_eq!(tied.parameters(), 256 * 64 + 2 * block + 64);
+    assert_eq!(tied.parameters(), 256 * 64 + 3 * block + 64);
+    assert_eq!(tied.tensors(), 3 * 9 + 2);
     let huge = ModelPlan {
         vocabulary: u32::MAX,
         d_model: u32::MAX,
@@ -344,5 +543,5 @@ fn parameters_follow_the_formula() {
     assert_eq!(huge.training_flop(u64::MAX), u128::MAX);
     let products = block - 2 * 64 + 64 * 64;
     let flop = Plan::nano().model.training_flop(10);
-    assert_eq!(flop, u128::from(6 * 10 * (2 * products + 64 * 256)));
+    assert_eq!(flop, u128::from(6 * 10 * (3 * products + 64 * 256)));
 }

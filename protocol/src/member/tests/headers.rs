@@ -22,7 +22,7 @@ fn misplaced() -> Vec<Case> {
         found: 1,
     };
     let numerics = |found: &str| HeaderError::Numerics {
-        expected: "cpu-f32".to_owned(),
+        expected: "cpu-fma-1".to_owned(),
         found: found.to_owned(),
     };
     vec![

@@ -314,7 +314,7 @@ fn wrong_input_is_refused_and_what_panics_on_a_device_is_an_error() {
         message.contains("parameter 7 of model.layers.0.self_attn.k_proj"),
         "{message}"
     );
-    let refused = engine.evaluate(&[&[b'a'; 18]]);
+    let refused = engine.evaluate(&[&[97; 18]]);
     assert!(matches!(
         refused,
         Err(EngineError::Window {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cli::charter::tests::charter;
+use archipel_protocol::charter::plan::{InnerOptimizer, MuonPlan};
 use archipel_protocol::crypto::Ed25519Signer;
 
 fn signed(voters: u8) -> SignedCharter {
@@ -112,4 +113,31 @@ fn a_foreign_charter_cannot_move_the_cursor() {
             .chars()
             .all(|c| c == '\n' || !c.is_control())
     );
+}
+
+#[test]
+fn a_page_says_what_trains_on_what() {
+    let mut signed = signed(4);
+    let plan = &mut signed.charter.plan;
+    plan.tokenizer = Tokenizer::Hf(archipel_protocol::ids::BlobHash([0xab; 32]));
+    plan.inner.optimizer = InnerOptimizer::Muon;
+    plan.inner.muon = Some(MuonPlan {
+        lr: "0.02".parse().expect("a decimal"),
+        momentum: "0.95".parse().expect("a decimal"),
+        steps: 5,
+    });
+    plan.data.mixture = [("law", "1"), ("web\u{7}", "3")]
+        .map(|(sector, weight)| MixtureEntry {
+            sector: sector.to_owned(),
+            weight: weight.parse().expect("a decimal"),
+        })
+        .to_vec();
+    let page = page(&signed, 20.0).replace("\n                ", " ");
+    for expected in [
+        "vocabulary 256 (tokenizer.json abababab)",
+        "muon at 0.02 for hidden matrices, momentum 0.95, 5 iterations; adamw at 0.003 for the",
+        "mixture       law 25.0 %, web? 75.0 %",
+    ] {
+        assert!(page.contains(expected), "{expected:?} in {page}");
+    }
 }
