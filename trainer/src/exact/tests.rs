@@ -171,12 +171,10 @@ fn swiglu_is_its_definition() {
             let (mut y, mut dx) = (vec![0.0; 3 * width], vec![0.0; 6 * width]);
             rows::swiglu(&gate_up, width, &mut y);
             rows::swiglu_backward(&gate_up, width, &dy, &mut dx);
-            for i in 0..3 * width {
+            for (i, y) in y.iter().enumerate() {
                 let (gate, up, dy) = at(i);
-                let (row, column) = (i / width, i % width);
-                let found = [y[i], dx[row * 2 * width + column], {
-                    dx[row * 2 * width + width + column]
-                }];
+                let by_gate = i / width * 2 * width + i % width;
+                let found = [*y, dx[by_gate], dx[by_gate + width]];
                 let (expected, by_gate, by_up) = definition::swiglu(gate, up, dy);
                 same(&name, &found, &[expected, by_gate, by_up]);
                 let [gate, up, dy] = [gate, up, dy].map(f64::from);

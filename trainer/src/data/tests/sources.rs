@@ -1,6 +1,7 @@
 //! Several sources: their sectors, formats, tokenizers, and what is left out of them.
 
 use super::*;
+use std::slice::from_ref;
 
 fn source(path: &Path, sector: &str) -> SourceOptions {
     SourceOptions {
@@ -192,7 +193,7 @@ fn token_files_become_shards_of_the_width_their_vocabulary_needs() {
         ..PrepareOptions::default()
     };
     for (vocabulary, width) in [(300, 2), (65_537, 4)] {
-        let (out, manifest) = prepared_from(&[source.clone()], &options(vocabulary)).expect("ok");
+        let (out, manifest) = prepared_from(from_ref(&source), &options(vocabulary)).expect("ok");
         assert_eq!(
             (manifest.token_bytes, manifest.tokenizer.vocabulary),
             (width, vocabulary)
@@ -203,7 +204,7 @@ fn token_files_become_shards_of_the_width_their_vocabulary_needs() {
         );
         assert_eq!(manifest.held_out_of("general"), (4, None));
         let data = Dataset::open(out.path()).expect("prepared data");
-        let mut read = vec![0; 40];
+        let mut read = [0; 40];
         data.copy_window(0, &mut read[..36]).expect("inside");
         data.held_out()
             .copy_window(0, &mut read[36..])
@@ -226,7 +227,7 @@ fn token_files_of_unknown_size_and_text_among_them_are_refused() {
     let dir = folder(&[("x.bin", &le16(&[1; 40])), ("text", b"some text")]);
     let tokens = tokens_of(&dir.path().join("x.bin"), TokenFormat::NanoGpt);
     let none = PrepareOptions::default();
-    let refused = prepared_from(&[tokens.clone()], &none).expect_err("nobody knows");
+    let refused = prepared_from(from_ref(&tokens), &none).expect_err("nobody knows");
     assert!(refused.to_string().contains("--vocabulary"), "{refused}");
     let both = [tokens, plain(&dir.path().join("text"))];
     let refused = prepared_from(&both, &none).expect_err("no tokenizer");
