@@ -115,7 +115,7 @@ fn parity(numbers: &[u32]) -> Result<bool, Failure> {
     let mut cpu = LlamaEngine::new(&shape, std::thread::available_parallelism()?.get())?;
     cpu.load(&params)?;
     let expected = losses(&mut cpu, &plan)?;
-    let mut on_card = |cards: &[usize]| -> Result<Vec<f32>, Failure> {
+    let on_card = |cards: &[usize]| -> Result<Vec<f32>, Failure> {
         let mut engine = engine_on_cards(&shape, cards)?;
         engine.load(&params)?;
         losses(engine.as_mut(), &plan)

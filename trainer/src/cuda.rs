@@ -1,6 +1,6 @@
 //! Training on cards: the same model in mixed precision, and the codec's selection on a card.
 //!
-//! Everything but [`backend`], [`discovery`] and [`quantizer`] is generic over burn's backends, so
+//! Everything but `backend`, `discovery` and `quantizer` is generic over burn's backends, so
 //! that the tests run the engine on CPU tensors. Its results form a class of their own,
 //! [`GPU_CLASS`]: they are compared by tolerance, never by bits, since a card's library chooses
 //! its kernels by measuring them.

@@ -138,7 +138,7 @@ impl Quantizer {
                 .map(|kept| encode_kept(codec, layout, &kept)),
             _ => self
                 .levels(values, &places)?
-                .map(|(scales, levels)| encode_levels(layout, &scales, &levels)),
+                .map(|found| encode_levels(layout, &found.scales, &found.levels)),
         };
         match finished {
             Some(encoded) => Ok(encoded?),
@@ -178,11 +178,7 @@ impl Quantizer {
 
     /// Scales and levels of every block; nothing where a value is not finite.
     #[allow(unsafe_code)]
-    fn levels(
-        &self,
-        values: &[f32],
-        places: &[Piece],
-    ) -> Result<Option<(Vec<f32>, Vec<i8>)>, QuantizerError> {
+    fn levels(&self, values: &[f32], places: &[Piece]) -> Result<Option<Levels>, QuantizerError> {
         let job = Job::new(&self.stream, values, places)?;
         let mut scales = self.zeros::<f32>(places.len())?;
         let mut levels = self.zeros::<i8>(values.len())?;
@@ -195,7 +191,10 @@ impl Quantizer {
         // values.
         unsafe { launch.launch(job.shape()) }.map_err(refused("start the quantization"))?;
         match self.copy(&bad)?[0] {
-            0 => Ok(Some((self.copy(&scales)?, self.copy(&levels)?))),
+            0 => Ok(Some(Levels {
+                scales: self.copy(&scales)?,
+                levels: self.copy(&levels)?,
+            })),
             _ => Ok(None),
         }
     }
@@ -214,6 +213,12 @@ impl Quantizer {
             .clone_dtoh(slice)
             .map_err(refused("copy a result"))
     }
+}
+
+/// What `int8` writes: a scale a block, a level a value.
+struct Levels {
+    scales: Vec<f32>,
+    levels: Vec<i8>,
 }
 
 /// Values and pieces on the card.
