@@ -211,8 +211,8 @@ mod tests {
         let offer = Offer::new(&charter, 10.0);
         assert_eq!(offer.payload_bytes, parameters * 64 / 4096 * 14 / 8);
         assert_eq!(offer.received_bytes, 3 * offer.payload_bytes);
-        let tokens = 64 * 16;
-        let values = 2 * (12 * 64 + 3 * 176 + 4 * 64) + 3 * 256;
+        let tokens = 64 * 4;
+        let values = 3 * (12 * 64 + 3 * 192 + 4 * 64) + 3 * 256;
         let decoded = 8 * (parameters * 64 / 4096) * 4;
         let expected = (16 + 8 + 4 + 8) * parameters + 4 * tokens * values + decoded;
         assert_eq!(offer.memory_bytes(), expected);

@@ -63,9 +63,9 @@ fn a_page_fits_and_says_all() {
     for part in [
         "whole, and signed by all voting members",
         "member-3  member",
-        "P = 133,440 parameters",
+        "P = 192,960 parameters",
         "topk-2bit, 64 of 4096, error feedback 0.95; mean of at least 1 update",
-        "  memory        20 MiB",
+        "  memory        12 MiB",
         "86400 / seconds a round",
     ] {
         assert!(whole.contains(part), "{part:?} is not in\n{whole}");
