@@ -239,7 +239,8 @@ mod tests {
             kv_heads: 2,
             ffn: 32,
             context: 16,
-            tied: true,
+            // A tied head would favour the token that was read.
+            tied: false,
             rope_base: 10_000.0,
             norm_eps: 1e-5,
         };
