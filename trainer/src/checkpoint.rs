@@ -18,8 +18,9 @@ use crate::durable;
 use archipel_protocol::layout::Layout;
 use error::io;
 use header::Shard;
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo};
-use std::collections::HashMap;
+use safetensors::tensor::Dtype;
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -51,10 +52,7 @@ pub fn write_checkpoint(
         let (expected, found) = (layout.parameters(), params.len());
         return Err(CheckpointError::Length { expected, found });
     }
-    let header = header(layout, info).map_err(|reason| CheckpointError::Format {
-        path: path.to_owned(),
-        reason,
-    })?;
+    let header = header(layout, info);
     durable::write_with(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
@@ -101,31 +99,40 @@ pub fn read_checkpoint(
     ))
 }
 
-fn header(layout: &Layout, info: &CheckpointInfo) -> Result<Vec<u8>, SafeTensorError> {
-    let mut text = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let entries = [("round", &info.round), ("root", &info.root)];
-    for (key, value) in entries {
-        text.extend(value.clone().map(|value| (key.to_owned(), value)));
-    }
-    let tensors = layout.tensors().iter().enumerate().map(|(index, spec)| {
+/// One entry of a header. Keys are in alphabetical order, here and in maps, so that equal states give
+/// equal files whatever features the JSON library was built with.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry {
+    Text(BTreeMap<&'static str, String>),
+    Tensor {
+        data_offsets: [usize; 2],
+        dtype: Dtype,
+        shape: Vec<u32>,
+    },
+}
+
+fn header(layout: &Layout, info: &CheckpointInfo) -> Vec<u8> {
+    let texts = [
+        ("format", Some("pt".to_owned())),
+        ("round", info.round.clone()),
+        ("root", info.root.clone()),
+    ];
+    let texts = texts.into_iter();
+    let text = texts.filter_map(|(key, text)| text.map(|text| (key, text)));
+    let mut entries = BTreeMap::from([("__metadata__", Entry::Text(text.collect()))]);
+    for (index, spec) in layout.tensors().iter().enumerate() {
         let range = layout.range(index);
-        let shape = spec.shape.iter().map(|size| *size as usize).collect();
-        let data_offsets = (4 * range.start, 4 * range.end);
-        (
-            spec.name.clone(),
-            TensorInfo {
-                dtype: Dtype::F32,
-                shape,
-                data_offsets,
-            },
-        )
-    });
-    let metadata = Metadata::new(Some(text), tensors.collect())?;
-    // Sorted keys, so that equal states give equal files.
-    let value = serde_json::to_value(&metadata)?;
-    let mut json = serde_json::to_vec(&value)?;
+        let tensor = Entry::Tensor {
+            data_offsets: [4 * range.start, 4 * range.end],
+            dtype: Dtype::F32,
+            shape: spec.shape.clone(),
+        };
+        entries.insert(&spec.name, tensor);
+    }
+    let mut json = serde_json::to_vec(&entries).expect("a header has text keys only");
     json.resize(json.len().next_multiple_of(8), b' ');
-    Ok(json)
+    json
 }
 
 #[cfg(test)]

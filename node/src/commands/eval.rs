@@ -170,7 +170,8 @@ fn table(measures: &[Measure]) -> String {
     }
     if measures.iter().any(|measure| measure.bytes.is_none()) {
         out.push_str(
-            "\nBits a byte are unknown: another program made the tokens, and the text is not here.\n",
+            "\nBits a byte are unknown: another program made the tokens, and the text is not \
+             here.\n",
         );
     }
     out

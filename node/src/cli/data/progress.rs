@@ -22,9 +22,12 @@ impl Progress {
     pub(super) fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(
-                "{bar:30} {percent:>3} %  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}",
+                "{bar:30} {percent:>3} %  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  \
+                 {msg}",
             );
-            let style = style.expect("a template without faults").progress_chars("━╸─");
+            let style = style
+                .expect("a template without faults")
+                .progress_chars("━╸─");
             let target = ProgressDrawTarget::stderr();
             ProgressBar::with_draw_target(Some(0), target).with_style(style)
         });

@@ -50,7 +50,7 @@ fn assert_refused(parts: &Parts, expected: &str) {
 
 /// The first tensor of the file as its header describes it.
 const FIRST: &str =
-    r#""model.embed_tokens.weight":{"dtype":"F32","shape":[256,16],"data_offsets":[0,16384]}"#;
+    r#""model.embed_tokens.weight":{"data_offsets":[0,16384],"dtype":"F32","shape":[256,16]}"#;
 /// The norm that follows it.
 const NORM: &str = concat!(
     r#""model.layers.0.input_layernorm.weight":"#,
