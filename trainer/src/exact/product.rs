@@ -1,8 +1,8 @@
 //! Matrix products whose every bit is defined, whatever the machine.
 //!
-//! The definition (in code: `exact::definition::product`): the inner dimension is cut into blocks of [`BLOCK`]; within a
-//! block, products are fused into a sum that starts at zero, in order; the block's sum is stored,
-//! or added to what is there, in block order:
+//! The definition (in code: `exact::definition::product`): the inner dimension is cut into blocks of
+//! [`BLOCK`]; within a block, products are fused into a sum that starts at zero, in order; the
+//! block's sum is stored, or added to what is there, in block order:
 //!
 //! ```text
 //! for each block:  s = 0;  for k in block: s = fma(a[i,k], b[k,j], s);   c[i,j] = c[i,j] + s

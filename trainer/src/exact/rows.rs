@@ -135,7 +135,7 @@ widest! {
     }
 }
 
-/// Fills `losses` with −ln softmax(logits)[target] of each row, and turns `logits` into the softmax.
+/// Adds −ln softmax(logits)[target] of each row to `losses`, and turns `logits` into the softmax.
 pub(crate) fn token_losses(
     logits: &mut [f32],
     width: usize,
