@@ -1,23 +1,12 @@
 //! The decoder over tensors of any backend of burn: tokens in, logits out.
 
 use super::kernels::Kernels;
-use super::{Decoder, Matrix, PER_LAYER};
-use burn::tensor::{Tensor, TensorData};
+use super::{Decoder, PER_LAYER};
+use burn::tensor::Tensor;
 use std::ops::Range;
 
 impl Decoder {
-    /// Builds the weights from the flat vector.
-    pub(crate) fn weights<B: Kernels>(&self, params: &[f32]) -> Vec<Tensor<B, 2>> {
-        let device = Default::default();
-        let tensor = |matrix: &Matrix| {
-            let values = params[matrix.range.clone()].to_vec();
-            let data = TensorData::new(values, [matrix.rows, matrix.columns]);
-            Tensor::from_data(data, &device)
-        };
-        self.matrices.iter().map(tensor).collect()
-    }
-
-    /// Where each of the [`Self::weights`] lies in the flat vector.
+    /// Where each matrix of weights lies in the flat vector.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.matrices.iter().map(|matrix| matrix.range.clone())
     }
