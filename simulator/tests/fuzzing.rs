@@ -29,7 +29,7 @@ fn drawn_runs_violate_nothing_and_threads_change_nothing() {
 
 #[test]
 fn planted_bugs_are_found_by_the_invariants_named_for_them() {
-    for found in selftest(200, 2, &|_| ()) {
+    for found in selftest(400, 2, &|_| ()) {
         let name = PLANTED[found.bug].name;
         assert!(
             found.by.is_some(),

@@ -24,7 +24,8 @@ pub use budget::{Budget, DeviceError};
 pub use {
     backend::{NewCudaEngineError, engine_on_cards},
     discovery::{
-        Card, CudaError, MINIMUM_CAPABILITY, cards, driver_version, headers, nvrtc_version,
+        Card, CudaError, MINIMUM_CAPABILITY, cards, compiler_fits, driver_version, headers,
+        nvrtc_version,
     },
     quantizer::{Quantizer, QuantizerError},
 };

@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Seeds after which a bug counts as not found.
-pub const SEEDS: u64 = 200;
+pub const SEEDS: u64 = 400;
 
 /// How a planted bug was found.
 #[derive(Clone, Debug)]
