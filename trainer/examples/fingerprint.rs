@@ -1,6 +1,7 @@
 //! Prints the fingerprint of this build's arithmetic, for emulators and other machines.
 //!
-//! `cargo run --release -p archipel-trainer --example fingerprint -- [scalar|avx2|avx512] [THREADS]`
+//! `cargo run --release -p archipel-trainer --example fingerprint -- [ISA] [THREADS]`, where ISA is
+//! `scalar`, `avx2` or `avx512`.
 
 use archipel_trainer::{Isa, NUMERICS_CLASS, fingerprint};
 

@@ -99,8 +99,8 @@ pub fn read_checkpoint(
     ))
 }
 
-/// One entry of a header. Keys are in alphabetical order, here and in maps, so that equal states give
-/// equal files whatever features the JSON library was built with.
+/// One entry of a header. Keys are in alphabetical order, here and in maps, so that equal states
+/// give equal files whatever features the JSON library was built with.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Entry {

@@ -147,7 +147,8 @@ impl Trainer {
 fn prove_class(threads: usize) -> anyhow::Result<()> {
     for (isa, _) in archipel_trainer::prove(threads)?.refused {
         tracing::warn!(
-            "{} gives other bits than its class on this machine: it is not used, training is slower",
+            "{} gives other bits than its class on this machine: it is not used, and training \
+             takes longer",
             isa.name()
         );
     }

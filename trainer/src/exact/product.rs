@@ -1,7 +1,7 @@
 //! Matrix products whose every bit is defined, whatever the machine.
 //!
-//! The definition (in code: `exact::definition::product`): the inner dimension is cut into blocks of
-//! [`BLOCK`]; within a block, products are fused into a sum that starts at zero, in order; the
+//! The definition (in code: `exact::definition::product`): the inner dimension is cut into blocks
+//! of [`BLOCK`]; within a block, products are fused into a sum that starts at zero, in order; the
 //! block's sum is stored, or added to what is there, in block order:
 //!
 //! ```text
