@@ -1,23 +1,36 @@
 //! Turns a pseudo-gradient into bytes and bytes into an update, with the same bits everywhere.
 //!
-//! Three codecs: [`Codec::F32`] is the reference, [`Codec::Int8`] has one scale for 256 values,
-//! [`Codec::TopK2Bit`] keeps the largest values of every chunk with two bits each, after
-//! SparseLoCo (<https://arxiv.org/abs/2508.15706>), and is meant to be used with a [`Residual`].
-//! `protocol/SPEC.md` specifies the bytes, so that others can write them.
+//! | codec | bits a parameter | what it does |
+//! |---|---|---|
+//! | [`Codec::F32`] | 32 | every value as it is: the reference |
+//! | [`Codec::Bf16`] | 16 | the high half of every value |
+//! | [`Codec::Int8`] | 8.125 | blocks of 256 values under one scale |
+//! | [`Codec::Int4`] | 4.125 | blocks of 128 values under one scale |
+//! | [`Codec::TopK2Bit`] | 0.14 for 64 of 4096 | the largest values of every chunk, in two bits, after SparseLoCo (<https://arxiv.org/abs/2508.15706>) |
+//! | [`Codec::Demo`] | as above | the same of a cosine transform, after DeMo (<https://arxiv.org/abs/2411.19870>) |
 //!
-//! # Deviations from the paper
+//! The last two are meant to be used with a [`Residual`]. `protocol/SPEC.md` specifies the bytes, so
+//! that others can write them.
+//!
+//! # Deviations from the papers
 //! - The quantizer's bins are symmetric around zero and σ is the root mean square of the kept
 //!   values. The reference code subtracts their mean and rounds, which shifts its bins by half a
 //!   bin, so that a kept value can change its sign. Here it cannot.
-//! - One table serves a whole tensor instead of a chunk: it costs 16 bytes a tensor.
+//! - One table serves a whole tensor instead of a chunk.
+//! - Positions are Rice-coded gaps, where the reference code packs 12 bits each; bins are written
+//!   where they are outer ones.
 //! - A value that is exactly zero is never kept, so a chunk states how many it holds. Without this
 //!   a row that no token touched would receive the smallest bin's mean.
+//! - `demo` quantizes coefficients as `topk-2bit` does; DeMo sends them whole.
 //!
 //! A sender chooses the tables and scales, so [`Limits`] bounds every decoded value and the norm.
 
+mod bf16;
+mod demo;
 mod dense;
 mod error;
 pub(crate) mod frame;
+mod int4;
 mod int8;
 pub(crate) mod lanes;
 mod pieces;
@@ -34,6 +47,7 @@ pub use residual::{Residual, ResidualError};
 pub use update::{Entries, Update, UpdateError};
 
 use crate::layout::Layout;
+use topk::Sparsity;
 
 use std::fmt;
 
@@ -51,6 +65,17 @@ pub enum Codec {
         /// Values kept in a full chunk, from 1 to `chunk`.
         keep: u32,
     },
+    /// The high 16 bits of every value.
+    Bf16,
+    /// Blocks of 128 values under one scale, half a byte a value.
+    Int4,
+    /// The largest coefficients of every chunk's cosine transform, two bits each.
+    Demo {
+        /// Values in a chunk: a power of four from 16 to 4,096.
+        chunk: u32,
+        /// Coefficients kept in a full chunk, from 1 to `chunk`.
+        keep: u32,
+    },
 }
 
 impl Codec {
@@ -66,6 +91,9 @@ impl Codec {
             Self::F32 => 1,
             Self::Int8 => 2,
             Self::TopK2Bit { .. } => 3,
+            Self::Bf16 => 4,
+            Self::Int4 => 5,
+            Self::Demo { .. } => 6,
         }
     }
 
@@ -75,12 +103,30 @@ impl Codec {
             Self::F32 => "f32",
             Self::Int8 => "int8",
             Self::TopK2Bit { .. } => "topk-2bit",
+            Self::Bf16 => "bf16",
+            Self::Int4 => "int4",
+            Self::Demo { .. } => "demo",
         }
     }
 
     /// Whether the codec loses so much that it is used with error feedback unless a plan objects.
     pub fn feeds_back(self) -> bool {
+        self.sparsity().is_some()
+    }
+
+    /// Whether an update of this codec lists positions, so that members' updates may have few in
+    /// common.
+    pub fn is_sparse(self) -> bool {
         matches!(self, Self::TopK2Bit { .. })
+    }
+
+    fn sparsity(self) -> Option<Sparsity> {
+        match self {
+            Self::TopK2Bit { chunk, keep } | Self::Demo { chunk, keep } => {
+                Some(Sparsity { chunk, keep })
+            }
+            Self::F32 | Self::Bf16 | Self::Int8 | Self::Int4 => None,
+        }
     }
 
     /// Checks the codec's settings for a layout.
@@ -88,18 +134,26 @@ impl Codec {
     /// # Errors
     /// Where chunk or keep are out of range, or the layout is too large for 32-bit positions.
     pub fn check(self, layout: &Layout) -> Result<(), CodecError> {
-        let Self::TopK2Bit { chunk, keep } = self else {
+        let Some(Sparsity { chunk, keep }) = self.sparsity() else {
             return Ok(());
         };
         let power_of_four = chunk.is_power_of_two() && chunk.trailing_zeros() % 2 == 0;
         if !power_of_four || !(16..=65_536).contains(&chunk) {
             return Err(CodecError::Chunk { found: chunk });
         }
+        let limit = demo::MAX_SIDE * demo::MAX_SIDE;
+        if matches!(self, Self::Demo { .. }) && chunk as usize > limit {
+            return Err(CodecError::Transform {
+                limit: limit as u32,
+                found: chunk,
+            });
+        }
         if keep == 0 || keep > chunk {
             return Err(CodecError::Keep { chunk, found: keep });
         }
         if layout.parameters() as u64 > u64::from(u32::MAX) {
             return Err(CodecError::Parameters {
+                codec: self.name(),
                 found: layout.parameters() as u64,
             });
         }
@@ -115,19 +169,29 @@ impl Codec {
         frame::HEADER_BYTES as u64
             + match self {
                 Self::F32 => dense::body_bytes(layout),
+                Self::Bf16 => bf16::body_bytes(layout),
                 Self::Int8 => int8::body_bytes(layout),
-                Self::TopK2Bit { chunk, keep } => topk::max_body_bytes(layout, chunk, keep),
+                Self::Int4 => int4::body_bytes(layout),
+                Self::TopK2Bit { chunk, keep } | Self::Demo { chunk, keep } => {
+                    topk::max_body_bytes(layout, Sparsity { chunk, keep })
+                }
             }
     }
 }
 
 impl fmt::Display for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::F32 | Self::Int8 => f.write_str(self.name()),
-            Self::TopK2Bit { chunk, keep } => write!(f, "topk-2bit({keep} of {chunk})"),
+        match self.sparsity() {
+            None => f.write_str(self.name()),
+            Some(Sparsity { chunk, keep }) => write!(f, "{}({keep} of {chunk})", self.name()),
         }
     }
+}
+
+/// The most bits of positions, signs and bins of a chunk of `chunk` values that keeps `keep`, its
+/// framing not counted.
+pub(crate) fn most_chunk_bits(chunk: u32, keep: u32) -> u64 {
+    topk::most_kept_bits(keep.into(), chunk.into())
 }
 
 /// What a plan allows of an update. Set by the plan, finite and positive.
@@ -166,9 +230,15 @@ pub fn encode(codec: Codec, layout: &Layout, values: &[f32]) -> Result<Encoded, 
     let mut payload = frame::header(codec, layout);
     match codec {
         Codec::F32 => dense::encode(layout, values, &mut payload)?,
+        Codec::Bf16 => bf16::encode(layout, values, &mut payload)?,
         Codec::Int8 => int8::encode(layout, values, &mut payload)?,
+        Codec::Int4 => int4::encode(layout, values, &mut payload)?,
         Codec::TopK2Bit { chunk, keep } => {
-            topk::encode(layout, chunk, keep, values, &mut payload)?;
+            let sparsity = Sparsity { chunk, keep };
+            topk::encode(layout, sparsity, values, |_, _| (), &mut payload)?;
+        }
+        Codec::Demo { chunk, keep } => {
+            demo::encode(layout, Sparsity { chunk, keep }, values, &mut payload)?;
         }
     }
     Ok(Encoded { payload })
@@ -176,7 +246,7 @@ pub fn encode(codec: Codec, layout: &Layout, values: &[f32]) -> Result<Encoded, 
 
 /// Decodes a payload that must be of `codec`; refuses everything [`validate`] refuses.
 ///
-/// Memory is reserved only for what the checked payload holds.
+/// Memory grows with the bytes that are there; for a dense codec it has the layout's size.
 ///
 /// # Errors
 /// The first thing wrong with the payload, see [`DecodeError`].
@@ -187,16 +257,17 @@ pub fn decode(
     limits: &Limits,
 ) -> Result<Update, DecodeError> {
     let body = frame::open(codec, payload, layout, limits)?;
+    let parameters = layout.parameters();
     let values = match codec {
-        Codec::F32 => dense::read(body, layout, limits, Some(layout.parameters()))?,
-        Codec::Int8 => int8::read(body, layout, limits, Some(layout.parameters()))?,
+        Codec::F32 => dense::read(body, layout, limits, Some(parameters))?,
+        Codec::Bf16 => bf16::read(body, layout, limits, Some(parameters))?,
+        Codec::Int8 => int8::read(body, layout, limits, Some(parameters))?,
+        Codec::Int4 => int4::read(body, layout, limits, Some(parameters))?,
+        Codec::Demo { chunk, keep } => demo::read(body, layout, Sparsity { chunk, keep }, limits)?,
         Codec::TopK2Bit { chunk, keep } => {
-            let (indices, values) = topk::decode(body, layout, chunk, keep, limits)?;
-            return Ok(Update::from_sparse_parts(
-                layout.parameters(),
-                indices,
-                values,
-            ));
+            let sparsity = Sparsity { chunk, keep };
+            let (indices, values) = topk::decode(body, layout, sparsity, limits)?;
+            return Ok(Update::from_sparse_parts(parameters, indices, values));
         }
     };
     Ok(Update::from_dense_parts(values))
@@ -215,9 +286,14 @@ pub fn validate(
     let body = frame::open(codec, payload, layout, limits)?;
     match codec {
         Codec::F32 => dense::read(body, layout, limits, None).map(drop),
+        Codec::Bf16 => bf16::read(body, layout, limits, None).map(drop),
         Codec::Int8 => int8::read(body, layout, limits, None).map(drop),
+        Codec::Int4 => int4::read(body, layout, limits, None).map(drop),
+        Codec::Demo { chunk, keep } => {
+            demo::read(body, layout, Sparsity { chunk, keep }, limits).map(drop)
+        }
         Codec::TopK2Bit { chunk, keep } => {
-            topk::validate(body, layout, chunk, keep, limits).map(drop)
+            topk::validate(body, layout, Sparsity { chunk, keep }, limits)
         }
     }
 }

@@ -332,7 +332,7 @@ impl Recorder {
             claim: scenario.claim.clone(),
             seed: scenario.seed,
             mode: mode.to_owned(),
-            codec: codec_name(scenario),
+            codec: scenario.plan.exchange.codec.name().to_owned(),
             off: scenario.check.off.clone(),
             sim_us: now,
             members: members.collect(),
@@ -402,15 +402,4 @@ impl Track {
             counted: track.counted,
         }
     }
-}
-
-/// The codec's name as in a plan.
-fn codec_name(scenario: &Scenario) -> String {
-    use archipel_protocol::charter::plan::CodecKind;
-    match scenario.plan.exchange.codec {
-        CodecKind::F32 => "f32",
-        CodecKind::Int8 => "int8",
-        CodecKind::TopK2Bit => "topk-2bit",
-    }
-    .to_owned()
 }

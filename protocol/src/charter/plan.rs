@@ -14,7 +14,7 @@ mod settings;
 pub use error::PlanError;
 
 use super::Decimal;
-use crate::ids::BlobHash;
+use crate::{codec, ids::BlobHash};
 use serde::{Deserialize, Serialize};
 
 /// What is trained and how.
@@ -175,6 +175,49 @@ pub enum CodecKind {
     /// The largest values of each chunk, in two bits (SparseLoCo).
     #[serde(rename = "topk-2bit")]
     TopK2Bit,
+    /// The high half of every value.
+    #[serde(rename = "bf16")]
+    Bf16,
+    /// Half a byte a value, one scale a block.
+    #[serde(rename = "int4")]
+    Int4,
+    /// The largest coefficients of each chunk's cosine transform, in two bits (DeMo).
+    #[serde(rename = "demo")]
+    Demo,
+}
+
+impl CodecKind {
+    /// All codecs, the reference first.
+    pub const ALL: [Self; 6] = [
+        Self::F32,
+        Self::Bf16,
+        Self::Int8,
+        Self::Int4,
+        Self::TopK2Bit,
+        Self::Demo,
+    ];
+
+    /// The name in plans and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+            Self::Int4 => "int4",
+            Self::TopK2Bit => "topk-2bit",
+            Self::Demo => "demo",
+        }
+    }
+
+    /// The codec of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.name() == name)
+    }
+
+    /// Whether it keeps `keep` of `chunk` values, and so needs error feedback.
+    pub fn keeps_a_share(self) -> bool {
+        matches!(self, Self::TopK2Bit | Self::Demo)
+    }
 }
 
 /// How the updates of a cut become one aggregate.
@@ -201,10 +244,11 @@ pub enum BaseRule {
 pub struct ExchangePlan {
     /// The codec.
     pub codec: CodecKind,
-    /// Values a chunk of `topk-2bit`: a power of four from 16 to 65536.
+    /// Values a chunk of `topk-2bit` or `demo`: a power of four from 16 to 65536; for `demo` at
+    /// most 4096.
     #[serde(default = "default_chunk")]
     pub chunk: u32,
-    /// Values kept of a chunk by `topk-2bit`: 1 to `chunk`.
+    /// Values kept of a chunk by `topk-2bit` or `demo`: 1 to `chunk`.
     #[serde(default = "default_keep")]
     pub keep: u32,
     /// Share of the residual that is added to the next update (β): above 0, at most 1.
@@ -373,17 +417,20 @@ impl Plan {
 impl ExchangePlan {
     /// Bytes of a payload of so many parameters that keeps all it may, its framing not counted.
     ///
-    /// `f32` 4 a parameter; `int8` 1, and 4 for each 256; `topk-2bit` log₂ chunk + 2 bits for
-    /// each kept value.
+    /// `f32` 4 a parameter; `bf16` 2; `int8` 1, and 4 for each 256; `int4` a half, and 2 for each
+    /// 128; `topk-2bit` and `demo` two bits for each kept value, and what positions need that cost
+    /// the most.
     pub fn payload_bytes(&self, parameters: u64) -> u64 {
         let parameters = u128::from(parameters);
         let chunk = self.chunk.max(1);
         let bits = match self.codec {
             CodecKind::F32 => 32 * parameters,
+            CodecKind::Bf16 => 16 * parameters,
             CodecKind::Int8 => 8 * parameters + 32 * parameters / 256,
-            CodecKind::TopK2Bit => {
-                let each = u128::from(chunk.ilog2() + 2);
-                parameters * u128::from(self.keep) * each / u128::from(chunk)
+            CodecKind::Int4 => 4 * parameters + 16 * parameters / 128,
+            CodecKind::TopK2Bit | CodecKind::Demo => {
+                let each = u128::from(codec::most_chunk_bits(chunk, self.keep));
+                parameters * each / u128::from(chunk)
             }
         };
         u64::try_from(bits / 8).unwrap_or(u64::MAX)

@@ -25,6 +25,14 @@ pub enum CodecError {
         /// Chunk length found.
         found: u32,
     },
+    /// The chunk is longer than what is transformed.
+    #[error("demo transforms chunks of up to {limit} values, found {found}")]
+    Transform {
+        /// The longest chunk.
+        limit: u32,
+        /// Chunk length found.
+        found: u32,
+    },
     /// The number of kept values does not fit the chunk.
     #[error("keep is 1 to {chunk} values of a chunk, found {found}")]
     Keep {
@@ -34,8 +42,10 @@ pub enum CodecError {
         found: u32,
     },
     /// The layout is too large for 32-bit positions.
-    #[error("topk-2bit takes up to 4294967295 parameters, the layout has {found}: use int8")]
+    #[error("{codec} takes up to 4294967295 parameters, the layout has {found}: use int8")]
     Parameters {
+        /// The codec's name.
+        codec: &'static str,
         /// Parameters of the layout.
         found: u64,
     },
@@ -173,8 +183,8 @@ pub enum DecodeError {
         /// The block's number in the tensor.
         block: usize,
     },
-    /// A quantized value is -128, which no encoder writes.
-    #[error("{tensor}, block {block}: quantized values go from -127 to 127, found -128")]
+    /// A quantized value is the lowest of its width, or not zero where there is none.
+    #[error("{tensor}, block {block}: no encoder writes the lowest quantized value of a width")]
     Level {
         /// The tensor's name.
         tensor: String,
@@ -217,7 +227,7 @@ pub enum DecodeError {
         found: u32,
     },
     /// An index lies behind the end of its chunk.
-    #[error("{tensor}, chunk {chunk}: indices lie below {limit}, found {found}")]
+    #[error("{tensor}, chunk {chunk}: an index lies behind the last of {limit} values")]
     IndexRange {
         /// The tensor's name.
         tensor: String,
@@ -225,36 +235,28 @@ pub enum DecodeError {
         chunk: usize,
         /// Length of the chunk.
         limit: u32,
-        /// Index found.
-        found: u32,
     },
-    /// An index occurs twice in a chunk.
-    #[error("{tensor}, chunk {chunk}: index {found} occurs twice")]
-    IndexDuplicate {
+    /// The parameter of a Rice code is none that is used.
+    #[error("{tensor}: a Rice parameter is at most {limit}, found {found}")]
+    Parameter {
         /// The tensor's name.
         tensor: String,
-        /// The chunk's number in the tensor.
-        chunk: usize,
-        /// Index found.
+        /// The largest parameter.
+        limit: u32,
+        /// Parameter found.
         found: u32,
     },
-    /// An index is smaller than the one before it.
-    #[error("{tensor}, chunk {chunk}: index {found} follows {previous}, indices ascend")]
-    IndexOrder {
+    /// A value of an outer bin lies behind the last value.
+    #[error("{tensor}: a value of an outer bin lies behind the last of {kept} kept values")]
+    OuterRange {
         /// The tensor's name.
         tensor: String,
-        /// The chunk's number in the tensor.
-        chunk: usize,
-        /// The index before.
-        previous: u32,
-        /// Index found.
-        found: u32,
+        /// Values kept of the tensor.
+        kept: usize,
     },
-    /// The bits that fill up a tensor's last byte are not zero.
-    #[error("{tensor}: the bits that fill its last byte are zero, found {found:08b}")]
+    /// The bits that fill up the last byte are not zero.
+    #[error("the bits that fill the last byte are zero, found {found:08b}")]
     Padding {
-        /// The tensor's name.
-        tensor: String,
         /// The padding bits found.
         found: u8,
     },

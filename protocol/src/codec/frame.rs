@@ -6,7 +6,7 @@ use crate::layout::Layout;
 
 pub(super) const HEADER_BYTES: usize = 16;
 const MAGIC: [u8; 4] = *b"ARCU";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Starts a payload.
 pub(super) fn header(codec: Codec, layout: &Layout) -> Vec<u8> {

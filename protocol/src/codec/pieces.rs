@@ -4,6 +4,7 @@
 //! [`pieces`] of a layout, computes what SPEC.md's encoders compute of each, and has it written
 //! here, so that the bytes are [`encode`](super::encode)'s.
 
+use super::topk::Sparsity;
 use super::{Codec, CodecError, Encoded, frame, int8, topk};
 use crate::layout::Layout;
 
@@ -53,16 +54,16 @@ pub struct Kept {
     pub values: Vec<f32>,
 }
 
-/// The pieces of a layout in the order in which they are written. `f32` has none.
+/// The pieces of a layout in the order in which they are written. Only `int8` and `topk-2bit` have any.
 ///
 /// # Errors
 /// Settings that do not fit the layout.
 pub fn pieces(codec: Codec, layout: &Layout) -> Result<Vec<Piece>, CodecError> {
     codec.check(layout)?;
     Ok(match codec {
-        Codec::F32 => Vec::new(),
         Codec::Int8 => int8::pieces(layout),
-        Codec::TopK2Bit { chunk, keep } => topk::pieces(layout, chunk, keep),
+        Codec::TopK2Bit { chunk, keep } => topk::pieces(layout, Sparsity { chunk, keep }),
+        Codec::F32 | Codec::Bf16 | Codec::Int4 | Codec::Demo { .. } => Vec::new(),
     })
 }
 
@@ -79,7 +80,7 @@ pub fn encode_kept(codec: Codec, layout: &Layout, kept: &Kept) -> Result<Encoded
     };
     check_kept(&pieces(codec, layout)?, kept)?;
     let mut payload = frame::header(codec, layout);
-    topk::write_kept(layout, chunk, keep, kept, &mut payload);
+    topk::write_kept(layout, Sparsity { chunk, keep }, kept, &mut payload);
     Ok(Encoded { payload })
 }
 

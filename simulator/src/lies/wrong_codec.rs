@@ -17,7 +17,7 @@ pub struct WrongCodec;
 fn other(codec: Codec) -> Codec {
     match codec {
         Codec::F32 => Codec::Int8,
-        Codec::Int8 | Codec::TopK2Bit { .. } => Codec::F32,
+        _ => Codec::F32,
     }
 }
 

@@ -3,20 +3,26 @@
 //! Written from the section *Payloads* of `protocol/SPEC.md`. Every codec ends in the dense vector
 //! that it stands for; bits are taken one at a time.
 
+mod cosines;
+mod sparse;
+
 use super::sums::{decimal, lane_sum};
 use archipel_protocol::{
     charter::plan::{CodecKind, ExchangePlan},
-    layout::{Layout, TensorSpec},
+    layout::Layout,
 };
+use sparse::read_sparse;
 
 /// Values under one scale of `int8`.
 const BLOCK: usize = 256;
+/// Values under one scale of `int4`.
+const HALF_BLOCK: usize = 128;
 
 /// Why bytes are no payload under a plan.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PayloadError {
     /// The plan's sparsity is out of range, or the layout is too large for it.
-    #[error("topk-2bit of {keep} in {chunk} cannot be read: the plan is not a valid one")]
+    #[error("{keep} of {chunk} cannot be read: the plan is not a valid one")]
     Sparsity {
         /// Values in a chunk.
         chunk: u32,
@@ -103,6 +109,14 @@ pub enum PayloadError {
         /// How often each symbol occurs.
         used: [u64; 4],
     },
+    /// A parameter of a Rice code is out of range.
+    #[error("{tensor}: a Rice parameter is at most 16, found {found}")]
+    Parameter {
+        /// The tensor's name.
+        tensor: String,
+        /// The parameter.
+        found: usize,
+    },
     /// A chunk keeps too many values.
     #[error("{tensor}: chunk {chunk} keeps {found} values, allowed are {limit}")]
     Count {
@@ -115,26 +129,21 @@ pub enum PayloadError {
         /// Values it says it keeps.
         found: usize,
     },
-    /// An index does not ascend, or lies outside of its chunk.
-    #[error("{tensor}: chunk {chunk} lists {found}, expected {least} up to below {limit}")]
-    Index {
+    /// A gap leads behind the end: of a chunk, or of all kept values.
+    #[error("{tensor}: a gap of {found} leads behind the last of {limit} at {first}")]
+    Gap {
         /// The tensor's name.
         tensor: String,
-        /// Number of the chunk.
-        chunk: usize,
-        /// The least index that may come here.
-        least: usize,
-        /// Values in the chunk.
+        /// Where the gap begins.
+        first: usize,
+        /// Where it has to end.
         limit: usize,
-        /// The index.
+        /// The gap.
         found: usize,
     },
     /// A bit that fills the last byte is set.
-    #[error("{tensor}: bits that fill up the last byte are not zero")]
-    Padding {
-        /// The tensor's name.
-        tensor: String,
-    },
+    #[error("bits that fill up the last byte are not zero")]
+    Padding,
 }
 
 /// The values that a payload stands for, one a parameter.
@@ -165,7 +174,22 @@ pub fn decode(
             read_blocks(&mut bytes, layout, &mut values)?;
             squares_of(&values)
         }
+        CodecKind::Bf16 => {
+            for _ in 0..layout.parameters() {
+                values.push(bytes.half()?);
+            }
+            squares_of(&values)
+        }
+        CodecKind::Int4 => {
+            read_half_bytes(&mut bytes, layout, &mut values)?;
+            squares_of(&values)
+        }
         CodecKind::TopK2Bit => read_sparse(&mut bytes, exchange, layout, &mut values)?,
+        CodecKind::Demo => {
+            let of_coefficients = read_sparse(&mut bytes, exchange, layout, &mut values)?;
+            // Both have to be within the limit: what was sent, and what it decodes to.
+            of_coefficients.max(squares_of(&values))
+        }
     };
     if bytes.at != payload.len() {
         let (expected, found) = (bytes.at, payload.len());
@@ -190,10 +214,13 @@ fn read_header(
         CodecKind::F32 => 1,
         CodecKind::Int8 => 2,
         CodecKind::TopK2Bit => 3,
+        CodecKind::Bf16 => 4,
+        CodecKind::Int4 => 5,
+        CodecKind::Demo => 6,
     };
     let expected = [
         ("the mark", 4, u64::from(u32::from_le_bytes(*b"ARCU"))),
-        ("the version", 1, 1),
+        ("the version", 1, 2),
         ("the codec", 1, codec),
         ("the reserved field", 2, 0),
         ("the number of parameters", 8, layout.parameters() as u64),
@@ -258,132 +285,47 @@ fn read_blocks(
     Ok(())
 }
 
-/// Codec 3: a section a tensor. Returns the sum of squares, table by table.
-fn read_sparse(
+/// Codec 5: in every tensor, blocks of 128 half bytes behind a scale of 16 bits.
+fn read_half_bytes(
     bytes: &mut Bytes<'_>,
-    exchange: &ExchangePlan,
     layout: &Layout,
     values: &mut Vec<f32>,
-) -> Result<f64, PayloadError> {
-    let (chunk, keep) = (exchange.chunk, exchange.keep);
-    let fours = [16, 64, 256, 1024, 4096, 16_384, 65_536];
-    let narrow = u32::try_from(layout.parameters()).is_ok();
-    if !fours.contains(&chunk) || keep == 0 || keep > chunk || !narrow {
-        return Err(PayloadError::Sparsity { chunk, keep });
-    }
-    for (field, expected) in [("the chunk", chunk), ("keep", keep)] {
-        let (expected, found) = (u64::from(expected), bytes.number(4)?);
-        if found != expected {
-            return Err(PayloadError::Field {
-                field,
-                expected,
-                found,
-            });
-        }
-    }
-    values.resize(layout.parameters(), 0.0);
-    let mut squares = 0.0;
-    let mut rest = values.as_mut_slice();
+) -> Result<(), PayloadError> {
     for tensor in layout.tensors() {
-        let (own, others) = rest.split_at_mut(tensor.parameters());
-        squares += read_section(bytes, (chunk as usize, keep as usize), tensor, own)?;
-        rest = others;
-    }
-    Ok(squares)
-}
-
-/// One tensor: its table, its chunks, filling bits. Returns its sum of squares.
-fn read_section(
-    bytes: &mut Bytes<'_>,
-    (chunk, keep): (usize, usize),
-    tensor: &TensorSpec,
-    values: &mut [f32],
-) -> Result<f64, PayloadError> {
-    let name = || tensor.name.clone();
-    let mut table = [0.0; 4];
-    for entry in &mut table {
-        *entry = bytes.float()?;
-    }
-    let mut used = [0u64; 4];
-    let mut bits = Bits { bytes, taken: 0 };
-    for (number, first) in (0..values.len()).step_by(chunk).enumerate() {
-        let length = chunk.min(values.len() - first);
-        let limit = (keep * length).div_ceil(chunk);
-        let found = bits.number(limit.ilog2() + 1)?;
-        if found > limit {
-            return Err(PayloadError::Count {
-                tensor: name(),
-                chunk: number,
-                limit,
-                found,
-            });
-        }
-        let mut indices = Vec::new();
-        for _ in 0..found {
-            let index = bits.number(chunk.ilog2())?;
-            let least = indices.last().map_or(0, |last| last + 1);
-            if !(least..length).contains(&index) {
-                return Err(PayloadError::Index {
-                    tensor: name(),
-                    chunk: number,
-                    least,
-                    limit: length,
-                    found: index,
-                });
+        let mut left = tensor.parameters();
+        while left > 0 {
+            let length = left.min(HALF_BLOCK);
+            let (position, scale) = (values.len(), bytes.half()?);
+            let zero = scale.to_bits() == 0;
+            if !zero && !(scale.is_normal() && scale > 0.0) {
+                let found = scale;
+                return Err(PayloadError::Scale { position, found });
             }
-            indices.push(index);
-        }
-        for index in indices {
-            let symbol = bits.number(2)?;
-            used[symbol] += 1;
-            values[place(&tensor.shape, chunk, number, index)] = table[symbol];
-        }
-    }
-    if !bits.fill_with_zeros()? {
-        return Err(PayloadError::Padding { tensor: name() });
-    }
-    if !table_fits(&table, &used) {
-        let (tensor, found) = (name(), table);
-        return Err(PayloadError::Table {
-            tensor,
-            found,
-            used,
-        });
-    }
-    let mut squares = 0.0;
-    for (entry, count) in table.into_iter().zip(used) {
-        squares += count as f64 * (f64::from(entry) * f64::from(entry));
-    }
-    Ok(squares)
-}
-
-/// Signs and order of the entries that are used; the others are positive zero.
-fn table_fits(table: &[f32; 4], used: &[u64; 4]) -> bool {
-    let signs = [-1.0, -1.0, 1.0, 1.0];
-    let fits = |entry: usize| match used[entry] {
-        0 => table[entry].to_bits() == 0,
-        _ => table[entry].is_finite() && table[entry] * signs[entry] > 0.0,
-    };
-    let ordered = |outer: usize, inner: usize| {
-        used[outer] == 0 || used[inner] == 0 || table[outer].abs() >= table[inner].abs()
-    };
-    (0..4).all(fits) && ordered(0, 1) && ordered(3, 2)
-}
-
-/// Position in the tensor of value `index` of a chunk.
-fn place(shape: &[u32], chunk: usize, number: usize, index: usize) -> usize {
-    let side = 1usize << (chunk.ilog2() / 2);
-    if let [rows, columns] = *shape {
-        let (rows, columns) = (rows as usize, columns as usize);
-        if rows % side == 0 && columns % side == 0 {
-            let blocks_across = columns / side;
-            let (block_row, block_column) = (number / blocks_across, number % blocks_across);
-            let row = block_row * side + index / side;
-            let column = block_column * side + index % side;
-            return row * columns + column;
+            let taken = bytes.take(length.div_ceil(2))?;
+            let nibbles = taken.iter().map(|byte| byte & 15);
+            let levels: Vec<u8> = nibbles.chain(taken.iter().map(|byte| byte >> 4)).collect();
+            for (index, level) in levels.into_iter().enumerate() {
+                let found = if level < 8 {
+                    level as i8
+                } else {
+                    level as i8 - 16
+                };
+                let unused = index >= length;
+                if found == -8 || ((zero || unused) && found != 0) {
+                    return Err(PayloadError::Level {
+                        position: position + index,
+                        scale,
+                        found,
+                    });
+                }
+                if !unused {
+                    values.push(f32::from(found) * scale);
+                }
+            }
+            left -= length;
         }
     }
-    number * chunk + index
+    Ok(())
 }
 
 fn check_values(exchange: &ExchangePlan, values: &[f32]) -> Result<(), PayloadError> {
@@ -433,44 +375,12 @@ impl<'a> Bytes<'a> {
             .fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
+    /// A number of which only the high 16 bits are written.
+    fn half(&mut self) -> Result<f32, PayloadError> {
+        Ok(f32::from_bits((self.number(2)? as u32) << 16))
+    }
+
     fn float(&mut self) -> Result<f32, PayloadError> {
         Ok(f32::from_bits(self.number(4)? as u32))
-    }
-}
-
-/// Bits from the lowest of a byte to its highest, byte after byte.
-struct Bits<'a, 'b> {
-    bytes: &'b mut Bytes<'a>,
-    /// Bits of the byte before `bytes.at` that are taken; none where 0 or 8.
-    taken: u32,
-}
-
-impl Bits<'_, '_> {
-    fn bit(&mut self) -> Result<usize, PayloadError> {
-        if self.taken.is_multiple_of(8) {
-            self.bytes.take(1)?;
-            self.taken = 0;
-        }
-        let byte = self.bytes.all[self.bytes.at - 1];
-        let bit = byte >> self.taken & 1;
-        self.taken += 1;
-        Ok(usize::from(bit))
-    }
-
-    fn number(&mut self, width: u32) -> Result<usize, PayloadError> {
-        let mut number = 0;
-        for place in 0..width {
-            number |= self.bit()? << place;
-        }
-        Ok(number)
-    }
-
-    /// Takes the bits up to the end of a byte, and says whether all are zero.
-    fn fill_with_zeros(&mut self) -> Result<bool, PayloadError> {
-        let mut any = 0;
-        while !self.taken.is_multiple_of(8) {
-            any |= self.bit()?;
-        }
-        Ok(any == 0)
     }
 }

@@ -237,7 +237,7 @@ fn read_update(fields: &mut Fields<'_>) -> Result<Content, RecordError> {
     let header = Digest(fields.array()?);
     // The epoch.
     fields.skip(4)?;
-    fields.one_of("the codec", 1, 1..=3)?;
+    fields.one_of("the codec", 1, 1..=6)?;
     // The length of the payload.
     fields.skip(8)?;
     let payload = BlobHash(fields.array()?);

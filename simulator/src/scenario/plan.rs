@@ -11,7 +11,7 @@ use super::{
 };
 use archipel_protocol::charter::{
     Decimal, FaultModel, Plan,
-    plan::{AggregationRule, CodecKind, MuonPlan, OuterRule},
+    plan::{AggregationRule, MuonPlan, OuterRule},
 };
 use std::collections::BTreeMap;
 
@@ -216,7 +216,7 @@ impl<'a> Draft<'a> {
         }
         let needed = self.plan.payload_bytes();
         let exchange = &mut self.plan.exchange;
-        if exchange.codec == CodecKind::TopK2Bit && !given("exchange.error_feedback") {
+        if exchange.codec.keeps_a_share() && !given("exchange.error_feedback") {
             exchange.error_feedback = Some(Decimal::from_billionths(SPARSE_FEEDBACK));
         }
         if !given("exchange.max_payload_bytes") {

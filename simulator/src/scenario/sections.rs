@@ -5,6 +5,7 @@ use super::{
     error::Problem,
     reading::{Field, Read, Table, cut},
 };
+use archipel_protocol::charter::plan::CodecKind;
 use std::path::PathBuf;
 
 /// Keys of `[stop]`.
@@ -52,7 +53,16 @@ pub const INVARIANTS: [&str; 25] = [
     "L4", "R1", "R2", "R3", "R4", "R5", "C1", "C2", "C3", "D1",
 ];
 /// Names of the codecs, as in a plan.
-const CODECS: [(&str, &str); 3] = [("f32", "f32"), ("int8", "int8"), ("topk-2bit", "topk-2bit")];
+const CODECS: [(&str, &str); 6] = {
+    let mut names = [("", ""); 6];
+    let mut at = 0;
+    while at < names.len() {
+        let name = CodecKind::ALL[at].name();
+        names[at] = (name, name);
+        at += 1;
+    }
+    names
+};
 
 /// The most rounds of a run.
 const MAX_ROUNDS: u64 = 1 << 40;

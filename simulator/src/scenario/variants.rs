@@ -15,7 +15,7 @@ impl Scenario {
         let Some(sweep) = &self.sweep else {
             return vec![self.clone()];
         };
-        let codecs = sweep.codec.iter().map(|name| codec(name));
+        let codecs = sweep.codec.iter().map(|name| CodecKind::named(name));
         let codecs: Vec<CodecKind> = match sweep.codec.is_empty() {
             true => vec![self.plan.exchange.codec],
             false => codecs.flatten().collect(),
@@ -65,15 +65,5 @@ impl Scenario {
         timing.resend_ms = timing.resend_ms.max(needed.resend_ms);
         timing.deadline_ceiling_ms = timing.deadline_ceiling_ms.max(needed.deadline_ceiling_ms);
         other
-    }
-}
-
-/// The codec of that name, as plans write it.
-fn codec(name: &str) -> Option<CodecKind> {
-    match name {
-        "f32" => Some(CodecKind::F32),
-        "int8" => Some(CodecKind::Int8),
-        "topk-2bit" => Some(CodecKind::TopK2Bit),
-        _ => None,
     }
 }

@@ -51,7 +51,9 @@ impl Offer {
             payload_formula: match plan.exchange.codec {
                 CodecKind::F32 => "4 · P",
                 CodecKind::Int8 => "P + 4 · P / 256",
-                CodecKind::TopK2Bit => "P · keep / chunk · (log2 chunk + 2) / 8",
+                CodecKind::Bf16 => "2 · P",
+                CodecKind::Int4 => "P / 2 + 2 · P / 128",
+                CodecKind::TopK2Bit | CodecKind::Demo => "P / chunk · (positions + 2 · keep) / 8",
             },
             received_bytes: payload_bytes.saturating_mul(members.saturating_sub(1)),
             flop,
@@ -112,7 +114,7 @@ fn memory(plan: &Plan, members: u64) -> Vec<Term> {
                 bytes,
             )
         }
-        CodecKind::F32 | CodecKind::Int8 => (
+        CodecKind::F32 | CodecKind::Bf16 | CodecKind::Int8 | CodecKind::Int4 | CodecKind::Demo => (
             "decoded updates of a cut",
             "4 · P · members",
             times(members),

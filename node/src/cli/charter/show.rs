@@ -5,7 +5,7 @@ use super::{names, role_name, unsigned, voting};
 use crate::cli::read_charter;
 use crate::cli::text::{bytes, duration, grouped, plural, wrapped};
 use archipel_protocol::charter::plan::{
-    AggregationRule, CodecKind, InnerPlan, MixtureEntry, OuterRule, Tokenizer,
+    AggregationRule, InnerPlan, MixtureEntry, OuterRule, Tokenizer,
 };
 use archipel_protocol::charter::{Charter, FaultModel, Plan, SignedCharter};
 use archipel_protocol::crypto::Ed25519Verifier;
@@ -260,10 +260,9 @@ fn updates(plan: &Plan) -> String {
         AggregationRule::Mean => "mean",
         AggregationRule::CenteredClip => "centered_clip",
     };
-    let codec = match exchange.codec {
-        CodecKind::F32 => "f32".to_owned(),
-        CodecKind::Int8 => "int8".to_owned(),
-        CodecKind::TopK2Bit => format!("topk-2bit, {} of {}", exchange.keep, exchange.chunk),
+    let codec = match (exchange.codec.keeps_a_share(), exchange.codec.name()) {
+        (false, name) => name.to_owned(),
+        (true, name) => format!("{name}, {} of {}", exchange.keep, exchange.chunk),
     };
     let feedback = match exchange.error_feedback {
         Some(beta) => format!(", error feedback {beta}"),

@@ -4,8 +4,8 @@
 //! every member's machine.
 
 use super::{
-    DataPlan, ExchangePlan, InnerOptimizer, InnerPlan, MixtureEntry, ModelPlan, OuterPlan,
-    OuterRule, Plan, PlanError, TimingPlan, Tokenizer,
+    CodecKind, DataPlan, ExchangePlan, InnerOptimizer, InnerPlan, MixtureEntry, ModelPlan,
+    OuterPlan, OuterRule, Plan, PlanError, TimingPlan, Tokenizer,
 };
 use crate::{charter::Decimal, layout::MAX_PARAMETERS};
 
@@ -149,6 +149,9 @@ fn exchange(plan: &ExchangePlan, voters: usize, quorum: usize) -> Result<(), Pla
     let power_of_four = found.is_power_of_two() && found.trailing_zeros().is_multiple_of(2);
     if !power_of_four || !(16..=65_536).contains(&found) {
         return Err(PlanError::Chunk { found });
+    }
+    if plan.codec == CodecKind::Demo {
+        whole("exchange.chunk", plan.chunk, 16, 4096u32)?;
     }
     whole("exchange.keep", plan.keep, 1, plan.chunk)?;
     if let Some(beta) = plan.error_feedback {

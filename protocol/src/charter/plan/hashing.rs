@@ -82,6 +82,9 @@ fn exchange(plan: &ExchangePlan, out: &mut Canonical) {
         CodecKind::F32 => 1,
         CodecKind::Int8 => 2,
         CodecKind::TopK2Bit => 3,
+        CodecKind::Bf16 => 4,
+        CodecKind::Int4 => 5,
+        CodecKind::Demo => 6,
     });
     out.u32(plan.chunk).u32(plan.keep);
     match plan.error_feedback {

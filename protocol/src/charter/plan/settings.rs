@@ -16,6 +16,9 @@ impl Plan {
             CodecKind::F32 => Codec::F32,
             CodecKind::Int8 => Codec::Int8,
             CodecKind::TopK2Bit => Codec::TopK2Bit { chunk, keep },
+            CodecKind::Bf16 => Codec::Bf16,
+            CodecKind::Int4 => Codec::Int4,
+            CodecKind::Demo => Codec::Demo { chunk, keep },
         }
     }
 
@@ -184,7 +187,14 @@ mod tests {
             shape: vec![4096, 16],
         };
         let layout = Layout::new(vec![spec]).expect("one tensor is a layout");
-        for codec in [CodecKind::F32, CodecKind::Int8, CodecKind::TopK2Bit] {
+        for codec in [
+            CodecKind::F32,
+            CodecKind::Bf16,
+            CodecKind::Int8,
+            CodecKind::Int4,
+            CodecKind::TopK2Bit,
+            CodecKind::Demo,
+        ] {
             let mut plan = Plan::nano();
             plan.exchange.codec = codec;
             let said = plan.exchange.payload_bytes(layout.parameters() as u64);

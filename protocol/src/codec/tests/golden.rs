@@ -82,6 +82,27 @@ fn int8_vector() {
 }
 
 #[test]
+fn bf16_vector() {
+    let values = [0.0, -0.0, 1.5, -2.25, 1.003_906_3, 1.011_718_8, 1e-40, 1e20];
+    check("bf16", Codec::Bf16, &[&[6], &[1, 2]], &values);
+}
+
+#[test]
+fn int4_vector() {
+    let mut values = normal(24, 141);
+    values[..4].copy_from_slice(&[0.0, -0.0, 1e-42, 0.004]);
+    values.extend([0.0; 3]);
+    check("int4", Codec::Int4, &[&[141], &[3]], &values);
+}
+
+#[test]
+fn demo_vector() {
+    let codec = Codec::Demo { chunk: 64, keep: 6 };
+    let values = normal(25, 16 * 24 + 21 + 8);
+    check("demo", codec, &[&[16, 24], &[21], &[8]], &values);
+}
+
+#[test]
 fn topk_vector_of_small_chunks() {
     let mut values = normal(22, 96 + 21 + 16);
     values[117..].fill(0.0);
@@ -104,12 +125,27 @@ fn payload_bytes_are_what_they_were() {
         let hash = blake3::hash(&payload(codec, &layout, &values));
         hash.to_hex()[..16].to_owned()
     };
-    let found = [Codec::F32, Codec::Int8, Codec::TOP_K, SMALL].map(hash);
+    let found = [
+        Codec::F32,
+        Codec::Int8,
+        Codec::TOP_K,
+        SMALL,
+        Codec::Bf16,
+        Codec::Int4,
+        Codec::Demo {
+            chunk: 4096,
+            keep: 64,
+        },
+    ]
+    .map(hash);
     let expected = [
-        "cc8d9a251efb057c",
-        "6a306197a67a51b0",
-        "c5a24862577972ed",
-        "c03b9e4e3fdce1fd",
+        "061bcbb6add13ef7",
+        "38ab7c09f03ec15c",
+        "495c195408d1ef96",
+        "939c798dea6f7e4c",
+        "45d29422bdd12542",
+        "62f81fd2fced5f3c",
+        "3ecb93f40769e397",
     ];
     assert_eq!(found, expected);
 }

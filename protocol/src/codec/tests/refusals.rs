@@ -94,13 +94,13 @@ fn version() {
         Codec::F32,
         &shapes(),
         &WIDE,
-        &with(dense(Codec::F32), 4, &[2]),
+        &with(dense(Codec::F32), 4, &[1]),
     );
     assert_eq!(
         found,
         DecodeError::Version {
-            expected: 1,
-            found: 2
+            expected: 2,
+            found: 1
         }
     );
 }
@@ -216,7 +216,10 @@ fn a_layout_beyond_32_bit_positions() {
     let large = layout(&[&[65_536, 65_536]]);
     assert_eq!(
         SMALL.check(&large),
-        Err(CodecError::Parameters { found: 1 << 32 })
+        Err(CodecError::Parameters {
+            codec: "topk-2bit",
+            found: 1 << 32
+        })
     );
     assert_eq!(Codec::Int8.check(&large), Ok(()));
 }

@@ -3,59 +3,81 @@
 use super::refusals::refused;
 use super::*;
 
-/// A payload of one tensor of 20 values in chunks of 16 (3 kept) and 4 (1 kept), built by hand.
-fn handmade(table: [f32; 4], fields: &[(u32, u32)], padding: u32) -> Vec<u8> {
+/// A body of one tensor of 20 values in chunks of 16 (3 kept) and 4 (1 kept), by hand: settings,
+/// then fields of a number and a width.
+fn handmade(fields: &[(u32, u32)]) -> Vec<u8> {
     let mut out = frame::header(SMALL, &layout(&[&[20]]));
     out.extend_from_slice(&16u32.to_le_bytes());
     out.extend_from_slice(&3u32.to_le_bytes());
-    out.extend(table.iter().flat_map(|entry| entry.to_le_bytes()));
-    let (mut word, mut used) = (0u64, 0);
+    let (mut word, mut used) = (0u128, 0);
+    let mut bits = Vec::new();
     for (number, width) in fields {
-        word |= u64::from(*number) << used;
+        word |= u128::from(*number) << used;
         used += width;
+        while used >= 8 {
+            bits.push(word as u8);
+            (word, used) = (word >> 8, used - 8);
+        }
     }
-    let bytes = used.div_ceil(8) as usize;
-    word |= u64::from(padding) << used;
-    out.extend_from_slice(&word.to_le_bytes()[..bytes]);
+    if used > 0 {
+        bits.push(word as u8);
+    }
+    out.extend(bits);
     out
 }
 
-const TABLE: [f32; 4] = [-2.0, -1.0, 1.0, 2.0];
-/// Counts take 2 bits (up to 3) and 1 bit (up to 1), positions 4, symbols 2: 27 bits.
-const GOOD: [(u32, u32); 10] = [
-    (3, 2),
-    (1, 4),
-    (5, 4),
-    (15, 4),
-    (0, 2),
-    (1, 2),
-    (2, 2),
-    (1, 1),
-    (3, 4),
-    (3, 2),
-];
+fn half(value: f32) -> u32 {
+    value.to_bits() >> 16
+}
 
-fn refused_by_hand(table: [f32; 4], change: &[(usize, u32)], padding: u32) -> DecodeError {
-    let mut fields = GOOD;
+/// All entries used; Rice parameters 2 and 0. The first chunk is full: positions 1, 5 and 15 with
+/// gaps 1, 3 and 9, signs −, −, +. So is the second: position 3, sign +. Values 0 and 3 are in
+/// outer bins: gaps 0, 2 and, to the end, 0.
+fn good() -> Vec<(u32, u32)> {
+    let mut fields = vec![(0b1111, 4)];
+    fields.extend([-2.0, -1.0, 1.0, 2.0].map(|entry| (half(entry), 16)));
+    fields.extend([(2, 5), (0, 5), (1, 1)]);
+    // Quotient in unary, remainder in two bits, sign.
+    fields.extend([(1, 1), (1, 2), (0, 1)]);
+    fields.extend([(1, 1), (3, 2), (0, 1)]);
+    fields.extend([(0b100, 3), (1, 2), (1, 1)]);
+    fields.extend([(1, 1), (1, 1), (3, 2), (1, 1)]);
+    fields.extend([(1, 1), (0b100, 3), (1, 1)]);
+    fields
+}
+
+/// Places of fields in [`good`].
+const ENTRIES: usize = 1;
+const PARAMETER: usize = 5;
+const FULL: usize = 7;
+const LAST_GAP: usize = 18;
+const OUTER: usize = 21;
+
+fn refused_by_hand(change: &[(usize, (u32, u32))]) -> DecodeError {
+    let mut fields = good();
     for (field, number) in change {
-        fields[*field].0 = *number;
+        fields[*field] = *number;
     }
-    refused(
-        SMALL,
-        &layout(&[&[20]]),
-        &WIDE,
-        &handmade(table, &fields, padding),
-    )
+    refused(SMALL, &layout(&[&[20]]), &WIDE, &handmade(&fields))
 }
 
 #[test]
 fn the_handmade_payload_is_good() {
-    let update = decode(SMALL, &handmade(TABLE, &GOOD, 0), &layout(&[&[20]]), &WIDE);
+    let update = decode(SMALL, &handmade(&good()), &layout(&[&[20]]), &WIDE);
     let expected = Update::sparse(20, vec![1, 5, 15, 19], vec![-2.0, -1.0, 1.0, 2.0]);
     assert_eq!(
         update.expect("nothing is wrong"),
         expected.expect("ascending")
     );
+    let written = payload(SMALL, &layout(&[&[20]]), &{
+        let mut values = [0.0; 20];
+        [(1, -2.0), (5, -1.0), (15, 1.0), (19, 2.0)]
+            .into_iter()
+            .for_each(|(index, value)| values[index] = value);
+        values
+    });
+    let length = handmade(&good()).len();
+    assert!(written.len() <= length, "the encoder needs no more bits");
 }
 
 #[test]
@@ -71,17 +93,19 @@ fn topk_table() {
         (2, 0.0),
         (1, -0.0),
     ] {
-        let mut table = TABLE;
-        table[entry] = wrong;
-        let found = refused_by_hand(table, &[], 0);
+        let found = refused_by_hand(&[(ENTRIES + entry, (half(wrong), 16))]);
         let is_table = matches!(found, DecodeError::Table { entry: e, .. } if e == entry);
         assert!(is_table, "{entry} = {wrong}: {found}");
     }
 }
 
 #[test]
-fn topk_table_entry_that_no_symbol_uses() {
-    let found = refused_by_hand(TABLE, &[(4, 1)], 0);
+fn topk_table_entry_that_no_value_uses() {
+    // The first outer value becomes an inner one: gap 3 from the beginning.
+    let mut fields = good();
+    fields.truncate(OUTER);
+    fields.extend([(0b1000, 4), (1, 1)]);
+    let found = refused(SMALL, &layout(&[&[20]]), &WIDE, &handmade(&fields));
     assert_eq!(
         found,
         DecodeError::Table {
@@ -93,17 +117,22 @@ fn topk_table_entry_that_no_symbol_uses() {
 }
 
 #[test]
+fn topk_table_entry_that_is_missing() {
+    let mut fields = good();
+    fields[0] = (0b1110, 4);
+    fields.remove(ENTRIES);
+    let found = refused(SMALL, &layout(&[&[20]]), &WIDE, &handmade(&fields));
+    let missing = matches!(found, DecodeError::Table { entry: 0, found, .. } if found == 0.0);
+    assert!(missing, "{found}");
+}
+
+#[test]
 fn topk_table_entry_too_large() {
     let limits = Limits {
         max_abs: 1.5,
         ..WIDE
     };
-    let found = refused(
-        SMALL,
-        &layout(&[&[20]]),
-        &limits,
-        &handmade(TABLE, &GOOD, 0),
-    );
+    let found = refused(SMALL, &layout(&[&[20]]), &limits, &handmade(&good()));
     let (tensor, limit) = ("tensor.0".into(), 1.5);
     assert_eq!(
         found,
@@ -117,18 +146,34 @@ fn topk_table_entry_too_large() {
 }
 
 #[test]
+fn topk_rice_parameter() {
+    for field in [PARAMETER, PARAMETER + 1] {
+        let found = refused_by_hand(&[(field, (17, 5))]);
+        let (tensor, limit) = ("tensor.0".into(), 16);
+        assert_eq!(
+            found,
+            DecodeError::Parameter {
+                tensor,
+                limit,
+                found: 17
+            }
+        );
+    }
+}
+
+#[test]
 fn topk_count() {
-    let one = Codec::TopK2Bit { chunk: 16, keep: 2 };
-    let mut sent = handmade(TABLE, &GOOD, 0);
-    sent[20..24].copy_from_slice(&2u32.to_le_bytes());
-    let found = refused(one, &layout(&[&[20]]), &WIDE, &sent);
+    // Not full, and yet as many as fit: that is written in one way only.
+    let mut fields = good();
+    fields[FULL] = (0b110, 3);
+    let found = refused(SMALL, &layout(&[&[20]]), &WIDE, &handmade(&fields));
     let (tensor, chunk) = ("tensor.0".into(), 0);
     assert_eq!(
         found,
         DecodeError::Count {
             tensor,
             chunk,
-            limit: 2,
+            limit: 3,
             found: 3
         }
     );
@@ -136,56 +181,65 @@ fn topk_count() {
 
 #[test]
 fn topk_index_behind_the_end() {
-    let found = refused_by_hand(TABLE, &[(8, 4)], 0);
+    // Gap 4 in a chunk of four values.
+    let found = refused_by_hand(&[(LAST_GAP, (0b10, 2)), (LAST_GAP + 1, (0, 2))]);
     let (tensor, chunk) = ("tensor.0".into(), 1);
     assert_eq!(
         found,
         DecodeError::IndexRange {
             tensor,
             chunk,
-            limit: 4,
-            found: 4
+            limit: 4
         }
     );
 }
 
 #[test]
-fn topk_index_twice() {
-    let found = refused_by_hand(TABLE, &[(2, 1)], 0);
+fn topk_index_behind_a_full_chunk() {
+    // The third of three positions would be 16 of 0 to 15: gap 10.
+    let found = refused_by_hand(&[(15, (2, 2))]);
     let (tensor, chunk) = ("tensor.0".into(), 0);
     assert_eq!(
         found,
-        DecodeError::IndexDuplicate {
+        DecodeError::IndexRange {
             tensor,
             chunk,
-            found: 1
+            limit: 16
         }
     );
 }
 
 #[test]
-fn topk_indices_unsorted() {
-    let found = refused_by_hand(TABLE, &[(3, 4)], 0);
-    let (tensor, chunk) = ("tensor.0".into(), 0);
-    assert_eq!(
+fn topk_outer_value_behind_the_last() {
+    let found = refused_by_hand(&[(OUTER + 1, (0b100_0000, 7))]);
+    let (tensor, kept) = ("tensor.0".into(), 4);
+    assert_eq!(found, DecodeError::OuterRange { tensor, kept });
+}
+
+#[test]
+fn topk_ends_in_a_run_of_zeros() {
+    let mut sent = handmade(&good());
+    sent.truncate(sent.len() - 1);
+    let found = refused(SMALL, &layout(&[&[20]]), &WIDE, &sent);
+    assert!(matches!(found, DecodeError::Truncated { .. }), "{found}");
+    sent.truncate(30);
+    sent.resize(5000, 0);
+    let found = refused(SMALL, &layout(&[&[20]]), &WIDE, &sent);
+    let refusal = matches!(
         found,
-        DecodeError::IndexOrder {
-            tensor,
-            chunk,
-            previous: 5,
-            found: 4
-        }
+        DecodeError::IndexRange { .. } | DecodeError::Table { .. }
     );
+    assert!(refusal, "{found}");
 }
 
 #[test]
 fn topk_padding() {
-    let found = refused_by_hand(TABLE, &[], 0b00100);
-    assert_eq!(
-        found,
-        DecodeError::Padding {
-            tensor: "tensor.0".into(),
-            found: 0b00100
-        }
+    let mut fields = good();
+    let used: u32 = fields.iter().map(|(_, width)| width).sum();
+    fields.push((1, 8 - used % 8));
+    let found = refused(SMALL, &layout(&[&[20]]), &WIDE, &handmade(&fields));
+    assert!(
+        matches!(found, DecodeError::Padding { found: 1 }),
+        "{found}"
     );
 }

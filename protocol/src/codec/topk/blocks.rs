@@ -6,7 +6,7 @@
 use crate::layout::TensorSpec;
 
 /// The chunks of one tensor.
-pub(super) enum Blocks {
+pub(in crate::codec) enum Blocks {
     /// Runs of the flat order.
     Flat { parameters: usize, chunk: usize },
     /// Squares of a matrix.
@@ -19,7 +19,7 @@ pub(super) enum Blocks {
 
 impl Blocks {
     /// Cuts a tensor into chunks, whose length is a power of four.
-    pub(super) fn new(tensor: &TensorSpec, chunk: u32) -> Self {
+    pub(in crate::codec) fn new(tensor: &TensorSpec, chunk: u32) -> Self {
         let side = 1usize << (chunk.trailing_zeros() / 2);
         let fits = |length: u32| (length as usize).is_multiple_of(side);
         match *tensor.shape {
@@ -36,7 +36,7 @@ impl Blocks {
     }
 
     /// The number of chunks.
-    pub(super) fn chunks(&self) -> usize {
+    pub(in crate::codec) fn chunks(&self) -> usize {
         match *self {
             Self::Flat { parameters, chunk } => parameters.div_ceil(chunk),
             Self::Square {
@@ -48,23 +48,15 @@ impl Blocks {
     }
 
     /// The values in a chunk.
-    pub(super) fn len(&self, number: usize) -> usize {
+    pub(in crate::codec) fn len(&self, number: usize) -> usize {
         match *self {
             Self::Flat { parameters, chunk } => chunk.min(parameters - number * chunk),
             Self::Square { side, .. } => side * side,
         }
     }
 
-    /// Whether the next chunk holds positions below some of this one.
-    pub(super) fn interleaves_with_next(&self, number: usize) -> bool {
-        match *self {
-            Self::Flat { .. } => false,
-            Self::Square { columns, side, .. } => !(number + 1).is_multiple_of(columns / side),
-        }
-    }
-
     /// The position in the tensor of value `index` of a chunk.
-    pub(super) fn position(&self, number: usize, index: usize) -> usize {
+    pub(in crate::codec) fn position(&self, number: usize, index: usize) -> usize {
         match *self {
             Self::Flat { chunk, .. } => number * chunk + index,
             Self::Square { columns, side, .. } => {
@@ -76,12 +68,7 @@ impl Blocks {
     }
 
     /// Copies a chunk of a tensor's values into `window`.
-    pub(super) fn gather<'a>(
-        &self,
-        values: &[f32],
-        number: usize,
-        window: &'a mut Vec<f32>,
-    ) -> &'a [f32] {
+    pub(in crate::codec) fn gather(&self, values: &[f32], number: usize, window: &mut Vec<f32>) {
         window.clear();
         let start = self.position(number, 0);
         match *self {
@@ -93,6 +80,19 @@ impl Blocks {
                 }
             }
         }
-        window
+    }
+
+    /// Writes a chunk back to where [`Self::gather`] took it from.
+    pub(in crate::codec) fn scatter(&self, window: &[f32], number: usize, values: &mut [f32]) {
+        let start = self.position(number, 0);
+        match *self {
+            Self::Flat { .. } => values[start..start + window.len()].copy_from_slice(window),
+            Self::Square { columns, side, .. } => {
+                for (row, from) in window.chunks_exact(side).enumerate() {
+                    let first = start + row * columns;
+                    values[first..first + side].copy_from_slice(from);
+                }
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! largest magnitudes, ties going to the lowest index, zeros never.
 
 use super::Kept;
-use crate::codec::lanes::key;
+use crate::codec::lanes::{self, key};
 
 const COLUMNS: usize = 256;
 
@@ -19,15 +19,19 @@ pub(super) struct Selector {
 }
 
 impl Selector {
-    /// Appends the `limit` largest magnitudes of finite `values` to `kept`, in index order.
-    pub(super) fn select(&mut self, values: &[f32], limit: usize, kept: &mut Kept) {
+    /// Appends the `limit` largest magnitudes of `values` to `kept`, in index order; false where a
+    /// value is not finite, and then nothing.
+    pub(super) fn select(&mut self, values: &[f32], limit: usize, kept: &mut Kept) -> bool {
+        if !lanes::all_finite(values) {
+            return false;
+        }
         let before = kept.indices.len();
         self.gather_candidates(values, limit);
         self.mark_largest(values.len(), limit);
         self.drain_marks(values, kept);
         kept.counts.push((kept.indices.len() - before) as u32);
+        true
     }
-
     fn gather_candidates(&mut self, values: &[f32], limit: usize) {
         self.candidates.clear();
         let (rows, rest) = values.as_chunks::<COLUMNS>();

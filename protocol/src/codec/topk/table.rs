@@ -2,13 +2,15 @@
 //!
 //! With σ the root mean square of the kept values, the bins are (−∞, −1.5σ), [−1.5σ, 0), (0, 1.5σ]
 //! and (1.5σ, ∞): four equal bins over ±3σ, the outer ones open. A symbol stands for the mean of
-//! the values in its bin. Bins 0 and 1 are negative, 2 and 3 positive; an unused entry is zero.
+//! the values in its bin, rounded to the 16 high bits of an `f32`. Symbols 0 and 1 are negative, 2
+//! and 3 positive; an entry that no value uses is not written.
 
-use crate::codec::frame::Reader;
+use super::bits::{BitReader, BitWriter, Broken};
 use crate::codec::lanes::Lanes;
-use crate::codec::{DecodeError, Limits};
+use crate::codec::{DecodeError, Limits, bf16};
 
 /// The symbol of a kept value, which is not zero.
+#[inline]
 pub(super) fn symbol(value: f32, edge: f64) -> u32 {
     let outer = f64::from(value.abs()) > edge;
     match (value < 0.0, outer) {
@@ -19,12 +21,20 @@ pub(super) fn symbol(value: f32, edge: f64) -> u32 {
     }
 }
 
-/// A tensor's table.
+/// The symbol of a value by sign and bin, each 0 or 1.
+#[inline]
+pub(super) fn symbol_of(positive: u32, outer: u32) -> u8 {
+    // Outer bins are 0 and 3, inner ones 1 and 2.
+    (if positive == 1 { 2 + outer } else { 1 - outer }) as u8
+}
+
+/// A tensor's table. An entry that is not used is zero.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Table([f32; 4]);
 
 impl Table {
-    pub(super) const BYTES: usize = 16;
+    /// Bits of the longest table.
+    pub(super) const MOST_BITS: u64 = 4 + 4 * 16;
 
     /// The table of a tensor's kept values, none of them zero, and the edge 1.5σ.
     pub(super) fn of(values: &[f32]) -> (Self, f64) {
@@ -44,26 +54,43 @@ impl Table {
         let mut entries = [0.0; 4];
         for (entry, (sum, count)) in entries.iter_mut().zip(sums.iter().zip(counts)) {
             if count > 0 {
-                *entry = (sum.total() / count as f64) as f32;
+                let mean = (sum.total() / count as f64) as f32;
+                *entry = bf16::nearest_not_zero(mean);
             }
         }
         (Self(entries), edge)
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        out.extend(self.0.iter().flat_map(|entry| entry.to_le_bytes()));
+    /// Writes which entries are used, and those.
+    pub(super) fn write(&self, out: &mut BitWriter<'_>) {
+        out.put(self.mask(), 4);
+        for entry in self.0.into_iter().filter(|entry| *entry != 0.0) {
+            out.put(u32::from(bf16::high_half(entry)), 16);
+        }
     }
 
     /// Reads a table whose entries are finite, on their side of zero, in order and within limits.
     pub(super) fn read(
-        reader: &mut Reader<'_>,
+        bits: &mut BitReader<'_>,
+        tensor: &str,
+        limits: &Limits,
+    ) -> Result<Result<Self, DecodeError>, Broken> {
+        let mask = bits.take(4)?;
+        let mut entries = [0.0; 4];
+        for (index, entry) in entries.iter_mut().enumerate() {
+            if mask >> index & 1 == 1 {
+                *entry = bf16::value(bits.take(16)? as u16);
+            }
+        }
+        Ok(Self::checked(mask, entries, tensor, limits))
+    }
+
+    fn checked(
+        mask: u32,
+        entries: [f32; 4],
         tensor: &str,
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
-        let mut entries = [0.0; 4];
-        for entry in &mut entries {
-            *entry = reader.f32()?;
-        }
         let refuse = |entry: usize| {
             let (tensor, found) = (tensor.to_owned(), entries[entry]);
             Err(DecodeError::Table {
@@ -72,16 +99,16 @@ impl Table {
                 found,
             })
         };
-        for (entry, value) in entries.iter().copied().enumerate() {
-            let unused = value.to_bits() == 0;
-            let right_side = if entry < 2 { value < 0.0 } else { value > 0.0 };
-            if !value.is_finite() || !(unused || right_side) {
+        for (entry, found) in entries.iter().copied().enumerate() {
+            let used = mask >> entry & 1 == 1;
+            let right_side = if entry < 2 { found < 0.0 } else { found > 0.0 };
+            if used && !(found.is_finite() && right_side) {
                 return refuse(entry);
             }
-            let within = value.abs() <= limits.max_abs;
+            let (limit, found) = (limits.max_abs, found.abs());
+            let within = found <= limit;
             if !within {
-                let (tensor, found) = (tensor.to_owned(), value.abs());
-                let limit = limits.max_abs;
+                let tensor = tensor.to_owned();
                 return Err(DecodeError::TableLimit {
                     tensor,
                     entry,
@@ -98,7 +125,13 @@ impl Table {
         Ok(Self(entries))
     }
 
-    /// Fails where an entry is used and zero, or unused and not; returns the sum of squares.
+    /// Whether no entry is used.
+    pub(super) fn is_empty(&self) -> bool {
+        self.mask() == 0
+    }
+
+    /// Fails where an entry is used and not there, or there and not used; returns the sum of
+    /// squares.
     pub(super) fn check_use(&self, used: [u64; 4], tensor: &str) -> Result<f64, DecodeError> {
         let mut squares = 0.0;
         for (entry, (value, count)) in self.0.into_iter().zip(used).enumerate() {
@@ -116,7 +149,13 @@ impl Table {
     }
 
     /// The value a symbol below 4 stands for.
+    #[inline]
     pub(super) fn value(&self, symbol: u8) -> f32 {
-        self.0[usize::from(symbol)]
+        self.0[usize::from(symbol & 3)]
+    }
+
+    fn mask(&self) -> u32 {
+        let bit = |(index, entry): (usize, &f32)| u32::from(*entry != 0.0) << index;
+        self.0.iter().enumerate().map(bit).sum()
     }
 }

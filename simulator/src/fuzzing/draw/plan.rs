@@ -40,10 +40,7 @@ fn exchange(draws: &mut Draws, scenario: &mut Scenario) {
         FaultModel::Crash => members / 2 + 1,
     };
     let exchange = &mut scenario.plan.exchange;
-    exchange.codec = one(
-        draws,
-        &[CodecKind::F32, CodecKind::Int8, CodecKind::TopK2Bit],
-    );
+    exchange.codec = one(draws, &CodecKind::ALL);
     exchange.chunk = one(draws, &[16, 64]);
     // What error feedback holds back pulls in every round anew. Held back for longer than about
     // ten rounds, it overshoots the optimum of the quadratic and the loss runs away.
@@ -66,7 +63,7 @@ fn exchange(draws: &mut Draws, scenario: &mut Scenario) {
 fn outer(draws: &mut Draws, plan: &mut Plan) {
     plan.outer.lr = decimal(one(draws, &["0.4", "0.7"]));
     // A sparse codec with momentum runs away by itself (SparseLoCo goes without, for that reason).
-    let sparse = plan.exchange.codec == CodecKind::TopK2Bit;
+    let sparse = plan.exchange.codec.keeps_a_share();
     if !sparse && draws.chance(0.5) {
         plan.outer.rule = OuterRule::Nesterov;
         plan.outer.momentum = decimal(one(draws, &["0.3", "0.6", "0.9"]));

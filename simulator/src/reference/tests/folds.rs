@@ -145,7 +145,7 @@ fn a_far_update_is_clipped_alike() {
             })
             .collect();
         let honest = agreed(&plan, layout, &base, &cut);
-        cut[2].1 = payload(&plan, layout, &vec![90.0; layout.parameters()]);
+        cut[2].1 = payload(&plan, layout, &vec![40.0; layout.parameters()]);
         let attacked = agreed(&plan, layout, &base, &cut);
         let largest = |folded: &Refolded| {
             let values = folded.tensors.aggregate.iter();

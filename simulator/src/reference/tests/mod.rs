@@ -16,7 +16,7 @@ use archipel_protocol::{
     state::Tensors,
 };
 
-pub(super) const CODECS: [CodecKind; 3] = [CodecKind::F32, CodecKind::Int8, CodecKind::TopK2Bit];
+pub(super) const CODECS: [CodecKind; 6] = CodecKind::ALL;
 pub(super) const RULES: [AggregationRule; 2] =
     [AggregationRule::Mean, AggregationRule::CenteredClip];
 pub(super) const OUTERS: [OuterRule; 2] = [OuterRule::Nesterov, OuterRule::Plain];
