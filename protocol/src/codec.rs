@@ -220,6 +220,22 @@ pub struct Encoded {
 /// # Errors
 /// Where the settings do not fit the layout, the length is wrong, or a value is not finite.
 pub fn encode(codec: Codec, layout: &Layout, values: &[f32]) -> Result<Encoded, CodecError> {
+    let mut payload = Vec::new();
+    encode_into(codec, layout, values, &mut payload)?;
+    Ok(Encoded { payload })
+}
+
+/// [`encode`] into memory that is used again. After an error there is no payload in it.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_into(
+    codec: Codec,
+    layout: &Layout,
+    values: &[f32],
+    payload: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    payload.clear();
     codec.check(layout)?;
     if values.len() != layout.parameters() {
         return Err(CodecError::Length {
@@ -227,21 +243,24 @@ pub fn encode(codec: Codec, layout: &Layout, values: &[f32]) -> Result<Encoded, 
             found: values.len(),
         });
     }
-    let mut payload = frame::header(codec, layout);
-    match codec {
-        Codec::F32 => dense::encode(layout, values, &mut payload)?,
-        Codec::Bf16 => bf16::encode(layout, values, &mut payload)?,
-        Codec::Int8 => int8::encode(layout, values, &mut payload)?,
-        Codec::Int4 => int4::encode(layout, values, &mut payload)?,
+    frame::write_header(codec, layout, payload);
+    let written = match codec {
+        Codec::F32 => dense::encode(layout, values, payload),
+        Codec::Bf16 => bf16::encode(layout, values, payload),
+        Codec::Int8 => int8::encode(layout, values, payload),
+        Codec::Int4 => int4::encode(layout, values, payload),
         Codec::TopK2Bit { chunk, keep } => {
             let sparsity = Sparsity { chunk, keep };
-            topk::encode(layout, sparsity, values, |_, _| (), &mut payload)?;
+            topk::encode(layout, sparsity, values, |_, _| (), payload)
         }
         Codec::Demo { chunk, keep } => {
-            demo::encode(layout, Sparsity { chunk, keep }, values, &mut payload)?;
+            demo::encode(layout, Sparsity { chunk, keep }, values, payload)
         }
+    };
+    if written.is_err() {
+        payload.clear();
     }
-    Ok(Encoded { payload })
+    written
 }
 
 /// Decodes a payload that must be of `codec`; refuses everything [`validate`] refuses.
@@ -256,21 +275,44 @@ pub fn decode(
     layout: &Layout,
     limits: &Limits,
 ) -> Result<Update, DecodeError> {
+    let mut update = Update::empty();
+    decode_into(codec, payload, layout, limits, &mut update)?;
+    Ok(update)
+}
+
+/// [`decode`] into an update whose memory is used again: new memory costs more than decoding does.
+/// After an error the update is empty.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_into(
+    codec: Codec,
+    payload: &[u8],
+    layout: &Layout,
+    limits: &Limits,
+    update: &mut Update,
+) -> Result<(), DecodeError> {
+    let (mut indices, mut values) = update.take_parts();
+    indices.clear();
     let body = frame::open(codec, payload, layout, limits)?;
-    let parameters = layout.parameters();
-    let values = match codec {
-        Codec::F32 => dense::read(body, layout, limits, Some(parameters))?,
-        Codec::Bf16 => bf16::read(body, layout, limits, Some(parameters))?,
-        Codec::Int8 => int8::read(body, layout, limits, Some(parameters))?,
-        Codec::Int4 => int4::read(body, layout, limits, Some(parameters))?,
-        Codec::Demo { chunk, keep } => demo::read(body, layout, Sparsity { chunk, keep }, limits)?,
-        Codec::TopK2Bit { chunk, keep } => {
-            let sparsity = Sparsity { chunk, keep };
-            let (indices, values) = topk::decode(body, layout, sparsity, limits)?;
-            return Ok(Update::from_sparse_parts(parameters, indices, values));
+    match codec {
+        Codec::F32 => dense::read(body, layout, limits, Some(&mut values))?,
+        Codec::Bf16 => bf16::read(body, layout, limits, Some(&mut values))?,
+        Codec::Int8 => int8::read(body, layout, limits, Some(&mut values))?,
+        Codec::Int4 => int4::read(body, layout, limits, Some(&mut values))?,
+        Codec::Demo { chunk, keep } => {
+            demo::read(body, layout, Sparsity { chunk, keep }, limits, &mut values)?;
         }
-    };
-    Ok(Update::from_dense_parts(values))
+        Codec::TopK2Bit { chunk, keep } => {
+            values.clear();
+            let sparsity = Sparsity { chunk, keep };
+            topk::decode(body, layout, sparsity, limits, &mut indices, &mut values)?;
+            *update = Update::from_sparse_parts(layout.parameters(), indices, values);
+            return Ok(());
+        }
+    }
+    *update = Update::from_dense_parts(values);
+    Ok(())
 }
 
 /// Checks a payload as [`decode`] does, without building the update.
@@ -285,13 +327,17 @@ pub fn validate(
 ) -> Result<(), DecodeError> {
     let body = frame::open(codec, payload, layout, limits)?;
     match codec {
-        Codec::F32 => dense::read(body, layout, limits, None).map(drop),
-        Codec::Bf16 => bf16::read(body, layout, limits, None).map(drop),
-        Codec::Int8 => int8::read(body, layout, limits, None).map(drop),
-        Codec::Int4 => int4::read(body, layout, limits, None).map(drop),
-        Codec::Demo { chunk, keep } => {
-            demo::read(body, layout, Sparsity { chunk, keep }, limits).map(drop)
-        }
+        Codec::F32 => dense::read(body, layout, limits, None),
+        Codec::Bf16 => bf16::read(body, layout, limits, None),
+        Codec::Int8 => int8::read(body, layout, limits, None),
+        Codec::Int4 => int4::read(body, layout, limits, None),
+        Codec::Demo { chunk, keep } => demo::read(
+            body,
+            layout,
+            Sparsity { chunk, keep },
+            limits,
+            &mut Vec::new(),
+        ),
         Codec::TopK2Bit { chunk, keep } => {
             topk::validate(body, layout, Sparsity { chunk, keep }, limits)
         }

@@ -13,6 +13,7 @@ pub mod fold;
 pub mod ids;
 pub mod layout;
 pub mod ledger;
+pub mod measure;
 pub mod member;
 pub mod message;
 pub mod outer;

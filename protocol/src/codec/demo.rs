@@ -27,18 +27,21 @@ pub(super) fn encode(
     topk::encode(layout, sparsity, values, transform, out)
 }
 
-/// Checks a body, and returns the values it stands for.
+/// Checks a body, and writes the values it stands for.
 pub(super) fn read(
     reader: Reader<'_>,
     layout: &Layout,
     sparsity: Sparsity,
     limits: &Limits,
-) -> Result<Vec<f32>, DecodeError> {
+    out: &mut Vec<f32>,
+) -> Result<(), DecodeError> {
     // Of the layout's size, as the other dense codecs are: a plan fixes it.
+    out.clear();
+    out.resize(layout.parameters(), 0.0);
     let mut build = Build {
         cosines: Cosines::new(sparsity),
         window: Vec::new(),
-        values: vec![0.0; layout.parameters()],
+        values: out,
     };
     // A coefficient may be up to s times as large as the values it stands for.
     let of_coefficients = Limits {
@@ -50,21 +53,20 @@ pub(super) fn read(
     for (number, values) in build.values.chunks(STRIDE).enumerate() {
         gate.admit(number * STRIDE, values)?;
     }
-    gate.finish()?;
-    Ok(build.values)
+    gate.finish()
 }
 
 /// Values checked at once.
 const STRIDE: usize = 4096;
 
 /// Transforms back chunk by chunk.
-struct Build {
+struct Build<'a> {
     cosines: Cosines,
     window: Vec<f32>,
-    values: Vec<f32>,
+    values: &'a mut [f32],
 }
 
-impl Sink for Build {
+impl Sink for Build<'_> {
     fn section(&mut self, section: &Section<'_>) -> Result<(), DecodeError> {
         let mut entries = section.indices.iter().zip(section.values());
         for (number, count) in section.counts.iter().enumerate() {
@@ -174,6 +176,7 @@ fn cosine(j: usize) -> f64 {
 
 /// cos(π·j / 128) for j from 0 to 64, as literals: no machine computes them anew.
 #[rustfmt::skip]
+#[allow(clippy::approx_constant)]
 const COSINES: [f64; 65] = [
     1.0, 0.9996988186962042, 0.9987954562051724,
     0.9972904566786902, 0.9951847266721969, 0.99247953459871,

@@ -22,15 +22,18 @@ pub(super) fn encode(layout: &Layout, values: &[f32], out: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-/// Checks the body; the values come back only where `keep` says how many there are.
+/// Checks the body, and writes the values to `out` where there is one.
 pub(super) fn read(
     mut reader: Reader<'_>,
     layout: &Layout,
     limits: &Limits,
-    keep: Option<usize>,
-) -> Result<Vec<f32>, DecodeError> {
+    mut out: Option<&mut Vec<f32>>,
+) -> Result<(), DecodeError> {
     reader.expect_rest(body_bytes(layout))?;
-    let mut out = Vec::with_capacity(keep.unwrap_or(0));
+    if let Some(out) = &mut out {
+        out.clear();
+        out.reserve_exact(layout.parameters());
+    }
     let mut gate = Gate::new(layout, limits);
     let mut window = [0f32; STRIDE];
     let mut first = 0;
@@ -41,11 +44,10 @@ pub(super) fn read(
             *value = f32::from_le_bytes(*quad);
         }
         gate.admit(first, values)?;
-        if keep.is_some() {
+        if let Some(out) = &mut out {
             out.extend_from_slice(values);
         }
         first += values.len();
     }
-    gate.finish()?;
-    Ok(out)
+    gate.finish()
 }

@@ -11,10 +11,15 @@ const VERSION: u8 = 2;
 /// Starts a payload.
 pub(super) fn header(codec: Codec, layout: &Layout) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_BYTES);
+    write_header(codec, layout, &mut out);
+    out
+}
+
+/// Writes the header.
+pub(super) fn write_header(codec: Codec, layout: &Layout, out: &mut Vec<u8>) {
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, codec.id(), 0, 0]);
     out.extend_from_slice(&(layout.parameters() as u64).to_le_bytes());
-    out
 }
 
 /// Checks the header and returns a reader that stands at the body.

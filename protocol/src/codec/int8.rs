@@ -74,33 +74,25 @@ fn encode_block(largest: f32, block: &[f32], out: &mut Vec<u8>) {
     }
     out.extend_from_slice(&scale.to_le_bytes());
     let mut levels = [0u8; BLOCK];
+    // A normal scale is within one part in 2^24 of `largest / 127`, so no level is beyond ±127.
     for (level, value) in levels.iter_mut().zip(block) {
-        *level = quantize(*value, scale) as u8;
+        *level = lanes::level(*value, scale) as u8;
     }
     out.extend_from_slice(&levels[..block.len()]);
 }
 
-/// Rounds `value / scale` to the nearest whole number, halves away from zero.
-///
-/// A normal scale is within one part in 2^24 of `largest / 127`, so the result is within ±127.
-#[inline]
-fn quantize(value: f32, scale: f32) -> i8 {
-    let ratio = value.abs() / scale;
-    let whole = ratio as i32;
-    let up = i32::from(ratio - whole as f32 >= 0.5);
-    let level = whole + up;
-    (if value < 0.0 { -level } else { level }) as i8
-}
-
-/// Checks the body; the values come back only where `keep` says how many there are.
+/// Checks the body, and writes the values to `out` where there is one.
 pub(super) fn read(
     mut reader: Reader<'_>,
     layout: &Layout,
     limits: &Limits,
-    keep: Option<usize>,
-) -> Result<Vec<f32>, DecodeError> {
+    mut out: Option<&mut Vec<f32>>,
+) -> Result<(), DecodeError> {
     reader.expect_rest(body_bytes(layout))?;
-    let mut out = Vec::with_capacity(keep.unwrap_or(0));
+    if let Some(out) = &mut out {
+        out.clear();
+        out.reserve_exact(layout.parameters());
+    }
     let mut gate = Gate::new(layout, limits);
     let mut window = [0f32; BLOCK];
     for (tensor, spec) in layout.tensors().iter().enumerate() {
@@ -114,13 +106,12 @@ pub(super) fn read(
                 *value = f32::from(*level as i8) * scale;
             }
             gate.admit(first, values)?;
-            if keep.is_some() {
+            if let Some(out) = &mut out {
                 out.extend_from_slice(values);
             }
         }
     }
-    gate.finish()?;
-    Ok(out)
+    gate.finish()
 }
 
 fn check_block(tensor: &str, block: usize, scale: f32, levels: &[u8]) -> Result<(), DecodeError> {

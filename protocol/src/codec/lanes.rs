@@ -106,6 +106,23 @@ pub(crate) fn all_finite(values: &[f32]) -> bool {
     largest_key(values) < INFINITE
 }
 
+/// Rounds `value / scale` to the nearest whole number, halves away from zero.
+///
+/// For ratios below 2²², which every level is far below. Written without a branch or a conversion
+/// that saturates, so that it is compiled to vector instructions.
+#[inline]
+pub(crate) fn level(value: f32, scale: f32) -> i32 {
+    /// From here on to 2²⁴, neighbouring numbers are one apart.
+    const WHOLE: f32 = 8_388_608.0;
+    let ratio = value.abs() / scale;
+    let even = (ratio + WHOLE) - WHOLE;
+    // The difference is exact; it is a half where a tie was rounded down to an even number.
+    let up = if ratio - even == 0.5 { 1.0 } else { 0.0 };
+    let whole = ((even + up + WHOLE).to_bits() & 0x003f_ffff) as i32;
+    let negative = value.to_bits() as i32 >> 31;
+    (whole ^ negative) - negative
+}
+
 /// The lower median: for an even number of values the smaller of the middle two.
 ///
 /// # Panics
@@ -121,4 +138,31 @@ pub(crate) fn lower_median(values: &[f64]) -> f64 {
 /// Whether a value differs from positive zero, negative zero included.
 pub(crate) fn any_bit(values: &[f32]) -> bool {
     values.iter().any(|value| value.to_bits() != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The definition.
+    fn plain(value: f32, scale: f32) -> i32 {
+        let ratio = value.abs() / scale;
+        let whole = ratio.floor();
+        let whole = whole as i32 + i32::from(ratio - whole >= 0.5);
+        if value < 0.0 { -whole } else { whole }
+    }
+
+    proptest! {
+        #[test]
+        fn a_level_is_the_nearest(halves in -260i32..260, nudge in -2i32..3, scale in 1e-30f32..1e30) {
+            for scale in [scale, 1.0, f32::MIN_POSITIVE] {
+                let value = halves as f32 * 0.5 * scale;
+                let value = f32::from_bits(value.to_bits().wrapping_add_signed(nudge));
+                if value.is_finite() {
+                    prop_assert_eq!(level(value, scale), plain(value, scale), "{} / {}", value, scale);
+                }
+            }
+        }
+    }
 }

@@ -163,6 +163,17 @@ impl Update {
         scratch
     }
 
+    /// An update of no parameters.
+    pub fn empty() -> Self {
+        Self::from_dense_parts(Vec::new())
+    }
+
+    /// The memory of an update, which is empty afterwards.
+    pub(super) fn take_parts(&mut self) -> (Vec<u32>, Vec<f32>) {
+        let taken = std::mem::replace(self, Self::empty());
+        (taken.indices.unwrap_or_default(), taken.values)
+    }
+
     pub(super) fn from_dense_parts(values: Vec<f32>) -> Self {
         Self {
             parameters: values.len(),

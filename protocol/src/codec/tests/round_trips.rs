@@ -283,9 +283,9 @@ fn demo_keeps_a_wave_whole() {
     let wave =
         |u: usize, i: usize| (std::f32::consts::PI * (2 * i + 1) as f32 * u as f32 / 128.0).cos();
     let mut values = vec![0.0; layout.parameters()];
-    for at in 0..64 * 128 {
+    for (at, value) in values[..64 * 128].iter_mut().enumerate() {
         let (row, column) = (at / 128, at % 128);
-        values[at] = if column < 64 {
+        *value = if column < 64 {
             wave(3, row) * wave(5, column)
         } else {
             0.0

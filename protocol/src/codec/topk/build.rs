@@ -6,7 +6,7 @@ use crate::codec::frame::Reader;
 use crate::codec::{DecodeError, Limits};
 use crate::layout::Layout;
 
-/// Checks a body and returns positions and values of what it holds.
+/// Checks a body and appends positions and values of what it holds.
 ///
 /// Memory grows with what was read, never ahead of it.
 pub(in crate::codec) fn decode(
@@ -14,10 +14,16 @@ pub(in crate::codec) fn decode(
     layout: &Layout,
     sparsity: Sparsity,
     limits: &Limits,
-) -> Result<(Vec<u32>, Vec<f32>), DecodeError> {
-    let mut build = Build::default();
-    walk(reader, layout, sparsity, limits, &mut build)?;
-    Ok((build.indices, build.values))
+    indices: &mut Vec<u32>,
+    values: &mut Vec<f32>,
+) -> Result<(), DecodeError> {
+    let rows = Vec::new();
+    let mut build = Build {
+        indices,
+        values,
+        rows,
+    };
+    walk(reader, layout, sparsity, limits, &mut build)
 }
 
 /// Checks a body and keeps nothing of it.
@@ -38,15 +44,14 @@ impl Sink for Nothing {
     }
 }
 
-#[derive(Default)]
-struct Build {
-    indices: Vec<u32>,
-    values: Vec<f32>,
+struct Build<'a> {
+    indices: &'a mut Vec<u32>,
+    values: &'a mut Vec<f32>,
     /// Where the next value of each row goes.
     rows: Vec<u32>,
 }
 
-impl Sink for Build {
+impl Sink for Build<'_> {
     fn section(&mut self, section: &Section<'_>) -> Result<(), DecodeError> {
         let before = self.indices.len();
         let after = before + section.indices.len();
@@ -77,7 +82,7 @@ impl Sink for Build {
     }
 }
 
-impl Build {
+impl Build<'_> {
     /// Sorts a row of square blocks by the matrix's rows, which keeps the order of the blocks.
     fn band(
         &mut self,
