@@ -7,10 +7,10 @@ use archipel_protocol::{codec::Codec, measure};
 use std::time::Instant;
 
 fn main() {
-    let words = std::env::args()
+    let mut words = std::env::args()
         .skip(1)
         .filter_map(|word| word.parse().ok());
-    let parameters: usize = words.last().unwrap_or(16 << 20);
+    let parameters: usize = words.next_back().unwrap_or(16 << 20);
     let (layout, values) = (
         measure::layout_of(parameters),
         measure::noise(1, parameters),

@@ -1,6 +1,9 @@
 //! `archipel bench`: how fast this machine does what a node does.
 
+mod codec;
+mod memory;
 mod train;
+mod update;
 
 use clap::Subcommand;
 
@@ -9,6 +12,8 @@ use clap::Subcommand;
 pub enum BenchCommand {
     /// Train a model of a given shape on noise, and count tokens.
     Train(train::TrainArgs),
+    /// Write and read an update with every codec, beside copying it.
+    Codec(codec::CodecArgs),
 }
 
 /// `archipel bench`.
@@ -18,5 +23,6 @@ pub enum BenchCommand {
 pub fn bench(command: &BenchCommand) -> anyhow::Result<()> {
     match command {
         BenchCommand::Train(args) => train::run(args),
+        BenchCommand::Codec(args) => codec::run(args),
     }
 }

@@ -115,7 +115,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         tokens / measured.median(),
         measured.flop / measured.median(),
     );
-    let peak_bytes = peak_bytes();
+    let peak_bytes = super::memory::peak();
     let share = flops / measured.peak;
     if args.json {
         let object = json!({
@@ -220,12 +220,4 @@ fn plan(args: &TrainArgs) -> InnerPlan {
         batch_key: [2; 32],
         mixture: Vec::new(),
     }
-}
-
-/// The most memory this process held at once; none where the system does not tell.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1024)
 }
