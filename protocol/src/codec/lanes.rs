@@ -43,6 +43,14 @@ impl Lanes {
         });
     }
 
+    /// Adds `(a·x − b·y)²` for the next values.
+    pub(crate) fn push_differences(&mut self, a: f64, x: &[f32], b: f64, y: &[f32]) {
+        self.push_terms(x, y, |x, y| {
+            let d = a * f64::from(x) - b * f64::from(y);
+            d * d
+        });
+    }
+
     /// The sum over the lanes.
     pub(crate) fn total(&self) -> f64 {
         let mut sums = self.sums;

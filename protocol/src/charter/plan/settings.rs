@@ -75,6 +75,7 @@ impl Plan {
         let max_share_billionths = u64::try_from(share).expect("a valid cap is above 0");
         Caps {
             max_share_billionths,
+            median_norm: false,
         }
     }
 
