@@ -32,11 +32,13 @@ mod centered_clip;
 mod columns;
 mod error;
 mod geometric_median;
+mod kind;
 mod krum;
 mod lengths;
 mod mean;
 mod mean_of_senders;
 mod median;
+mod parts;
 mod points;
 mod trimmed_mean;
 mod weights;
@@ -45,119 +47,16 @@ mod weights;
 mod tests;
 
 use crate::codec::{Update, lanes};
-use points::{STRIDE, Scaled};
+use mean_of_senders::MeanOfSenders;
+use parts::Parts;
+use points::{Scaled, Sum};
+
+pub(crate) use parts::InParts;
+pub(crate) use points::{STRIDE, parts as in_ranges};
 
 pub use error::RuleError;
+pub use kind::Rule;
 pub use weights::capped_weights;
-
-/// How the updates of a cut become one. Set by the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rule {
-    /// The mean, weighted by tokens under a cap.
-    Mean,
-    /// Centered clipping around the previous aggregate.
-    CenteredClip {
-        /// Clipping iterations, 1 to 16; 3 to 5 is usual.
-        iterations: u8,
-    },
-    /// At each coordinate the weighted mean over the members that list it.
-    MeanOfSenders,
-    /// At each coordinate the mean without the smallest and the largest values.
-    TrimmedMean {
-        /// How many are left out on each side: the liars it bears (f).
-        liars: u32,
-    },
-    /// At each coordinate the lower median.
-    Median,
-    /// The update nearest to its neighbours.
-    Krum {
-        /// The liars it bears (f).
-        liars: u32,
-    },
-    /// The mean of the updates nearest to their neighbours.
-    MultiKrum {
-        /// The liars it bears (f).
-        liars: u32,
-        /// Updates that are averaged (m), 1 or more.
-        keep: u32,
-    },
-    /// The point with the least sum of distances.
-    GeometricMedian,
-}
-
-impl Rule {
-    /// The byte that stands for the rule in plans and records.
-    pub fn id(self) -> u8 {
-        match self {
-            Self::Mean => 1,
-            Self::CenteredClip { .. } => 2,
-            Self::MeanOfSenders => 3,
-            Self::TrimmedMean { .. } => 4,
-            Self::Median => 5,
-            Self::Krum { .. } => 6,
-            Self::MultiKrum { .. } => 7,
-            Self::GeometricMedian => 8,
-        }
-    }
-
-    /// The rule's name in plans and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::CenteredClip { .. } => "centered_clip",
-            Self::MeanOfSenders => "mean_of_senders",
-            Self::TrimmedMean { .. } => "trimmed_mean",
-            Self::Median => "median",
-            Self::Krum { .. } => "krum",
-            Self::MultiKrum { .. } => "multi_krum",
-            Self::GeometricMedian => "geometric_median",
-        }
-    }
-
-    /// Whether the state holds the previous aggregate.
-    pub fn keeps_previous(self) -> bool {
-        matches!(self, Self::CenteredClip { .. })
-    }
-
-    /// Whether members weigh by their tokens; else all weigh the same.
-    pub fn weighs_tokens(self) -> bool {
-        matches!(self, Self::Mean | Self::MeanOfSenders)
-    }
-
-    /// The fewest updates that the rule makes an aggregate of.
-    ///
-    /// A cut that has some, but fewer, is void. `multi_krum` keeps at most n − f − 2, as many as
-    /// its guarantee covers (El Mhamdi et al., <https://arxiv.org/abs/1802.07927>).
-    pub fn least_updates(self) -> u64 {
-        match self {
-            Self::TrimmedMean { liars } => 2 * u64::from(liars) + 1,
-            Self::Krum { liars } => 2 * u64::from(liars) + 3,
-            Self::MultiKrum { liars, keep } => {
-                let (liars, keep) = (u64::from(liars), u64::from(keep));
-                (2 * liars + 3).max(liars + 2 + keep)
-            }
-            Self::Mean
-            | Self::CenteredClip { .. }
-            | Self::MeanOfSenders
-            | Self::Median
-            | Self::GeometricMedian => 1,
-        }
-    }
-
-    /// Checks the settings.
-    ///
-    /// # Errors
-    /// Where the number of iterations or of updates kept is out of range.
-    pub fn check(self) -> Result<(), RuleError> {
-        match self {
-            Self::CenteredClip { iterations } if !(1..=16).contains(&iterations) => {
-                Err(RuleError::Iterations { found: iterations })
-            }
-            Self::MultiKrum { keep: 0, .. } => Err(RuleError::Keep),
-            _ => Ok(()),
-        }
-    }
-}
 
 /// Billionths in one: the unit of shares and factors in records.
 pub const BILLION: u64 = 1_000_000_000;
@@ -216,19 +115,27 @@ pub fn aggregate(
     previous: Option<&[f32]>,
     caps: Caps,
 ) -> Result<Aggregate, RuleError> {
-    in_parts(rule, contributions, previous, caps, STRIDE)
+    let mut begun = in_parts(rule, contributions, previous, caps, STRIDE)?;
+    Ok(Aggregate {
+        weights: std::mem::take(&mut begun.weights),
+        factors: std::mem::take(&mut begun.factors),
+        values: begun.into_values(STRIDE),
+    })
 }
 
-/// [`aggregate`], `stride` values at a time; the bits are the same for any.
-fn in_parts(
+/// [`aggregate`] in parts of at most `stride` values; the bits are the same for any.
+///
+/// # Errors
+/// As [`aggregate`]; none comes later.
+pub(crate) fn in_parts<'a>(
     rule: Rule,
-    contributions: &[Contribution<'_>],
+    contributions: &[Contribution<'a>],
     previous: Option<&[f32]>,
     caps: Caps,
     stride: usize,
-) -> Result<Aggregate, RuleError> {
+) -> Result<InParts<'a>, RuleError> {
     rule.check()?;
-    let all = parameters_of(contributions)?;
+    let parameters = parameters_of(contributions)?;
     refuse_too_few(rule, contributions.len())?;
     let points = points_of(rule, contributions, caps);
     let mut weights = vec![1; points.len()];
@@ -237,48 +144,68 @@ fn in_parts(
         weights = capped_weights(&tokens, caps)?;
     }
     let mut kept: Vec<f64> = points.iter().map(|(_, scale)| *scale).collect();
-    let values = match rule {
-        Rule::Mean => mean::mean(&points, &weights, all, stride),
-        Rule::MeanOfSenders => mean_of_senders::mean_of_senders(&points, &weights, all, stride),
-        Rule::TrimmedMean { liars } => {
-            trimmed_mean::trimmed_mean(&points, liars as usize, all, stride)
+    let width = stride.min(parameters);
+    let parts = match rule {
+        Rule::Mean => Parts::Sum(mean::mean(&points, &weights, width)),
+        Rule::MeanOfSenders => Parts::Senders(MeanOfSenders::new(&points, &weights, width)),
+        Rule::Krum { liars } => {
+            let chosen = krum::chosen(&points, liars as usize, 1, parameters, stride);
+            Parts::Sum(take(&chosen, &points, &mut weights, &mut kept, width))
         }
-        Rule::Median => median::median(&points, all, stride),
-        Rule::Krum { liars } | Rule::MultiKrum { liars, .. } => {
-            let keep = match rule {
-                Rule::MultiKrum { keep, .. } => keep as usize,
-                _ => 1,
-            };
-            let (values, chosen) = krum::multi_krum(&points, liars as usize, keep, all, stride);
-            weights = chosen.iter().map(|chosen| u64::from(*chosen)).collect();
-            multiply(&mut kept, weights.iter().map(|weight| *weight as f64));
-            values
-        }
-        Rule::GeometricMedian => {
-            let updates: Vec<&Update> = points.iter().map(|(update, _)| *update).collect();
-            let shortened = lengths::shortened(&updates);
-            geometric_median::geometric_median(&points, &shortened, all, stride)
+        Rule::MultiKrum { liars, keep } => {
+            let chosen = krum::chosen(&points, liars as usize, keep as usize, parameters, stride);
+            Parts::Sum(take(&chosen, &points, &mut weights, &mut kept, width))
         }
         Rule::CenteredClip { iterations } => {
-            check_previous(previous, all)?;
+            check_previous(previous, parameters)?;
             let (values, clips) =
-                centered_clip::centered_clip(&points, previous, iterations, all, stride);
-            multiply(&mut kept, clips.into_iter());
-            values
+                centered_clip::centered_clip(&points, previous, iterations, parameters, stride);
+            kept.iter_mut().zip(clips).for_each(|(kept, c)| *kept *= c);
+            Parts::Whole(values)
         }
+        _ => Parts::Whole(whole(rule, &points, parameters, stride)),
     };
     let billionths = |kept: &f64| (kept * BILLION as f64) as u64;
-    Ok(Aggregate {
-        values,
+    Ok(InParts {
+        parts,
+        parameters,
         weights,
         factors: kept.iter().map(billionths).collect(),
     })
 }
 
-fn multiply(kept: &mut [f64], factors: impl Iterator<Item = f64>) {
-    kept.iter_mut().zip(factors).for_each(|(kept, factor)| {
-        *kept *= factor;
-    });
+/// The mean of the members that Krum chose; nothing is kept of the others.
+fn take<'a>(
+    chosen: &[bool],
+    points: &[Scaled<'a>],
+    weights: &mut [u64],
+    kept: &mut [f64],
+    width: usize,
+) -> Sum<'a> {
+    let mut terms = Vec::new();
+    for (member, chosen) in chosen.iter().enumerate() {
+        match chosen {
+            true => terms.push(points[member]),
+            false => (weights[member], kept[member]) = (0, 0.0),
+        }
+    }
+    Sum::new(&terms, terms.len() as f64, width)
+}
+
+/// All values of a rule that gives all members the same weight and keeps nothing.
+fn whole(rule: Rule, points: &[Scaled<'_>], parameters: usize, stride: usize) -> Vec<f32> {
+    match rule {
+        Rule::TrimmedMean { liars } => {
+            trimmed_mean::trimmed_mean(points, liars as usize, parameters, stride)
+        }
+        Rule::Median => median::median(points, parameters, stride),
+        Rule::GeometricMedian => {
+            let updates: Vec<&Update> = points.iter().map(|(update, _)| *update).collect();
+            let shortened = lengths::shortened(&updates);
+            geometric_median::geometric_median(points, &shortened, parameters, stride)
+        }
+        _ => unreachable!("{} is made elsewhere", rule.name()),
+    }
 }
 
 /// The updates, shortened to the median norm where plan or rule ask for it.

@@ -100,6 +100,11 @@ pub(crate) fn largest_key(values: &[f32]) -> i32 {
         .fold(0, |largest, value| largest.max(key(*value)))
 }
 
+/// The largest magnitude; 0 where there are no values, not finite where one is not.
+pub(crate) fn largest(values: &[f32]) -> f32 {
+    f32::from_bits(largest_key(values).unsigned_abs())
+}
+
 /// The bits of infinity: every key from here on stands for a value that is not finite.
 pub(crate) const INFINITE: i32 = 0x7f80_0000;
 

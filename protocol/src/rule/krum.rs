@@ -14,34 +14,31 @@
 //! stops the run. Plans refuse Krum with sparse codecs. A liar within the honest spread is never
 //! noticed, and `krum` itself throws away all work but one member's.
 
-use super::points::{Scaled, parts, weighted_mean};
+use super::points::{Scaled, parts};
 use crate::codec::lanes::Lanes;
 
-/// The mean of the `keep` points of least score, and which points these are.
+/// Which points are the `keep` of least score.
 ///
 /// There are at least `liars + 3` points, and as many as are kept.
 ///
 /// # Shapes
-/// The mean has `parameters` values; one flag a point.
-pub(super) fn multi_krum(
+/// The points have `parameters` values; one flag a point.
+pub(super) fn chosen(
     points: &[Scaled<'_>],
     liars: usize,
     keep: usize,
     parameters: usize,
     stride: usize,
-) -> (Vec<f32>, Vec<bool>) {
+) -> Vec<bool> {
     let squares = squares(points, parameters, stride);
-    let chosen = least(&scores(&squares, liars), keep);
-    let kept = points.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
-    let kept: Vec<Scaled<'_>> = kept.map(|(point, _)| *point).collect();
-    let values = weighted_mean(&kept, keep as f64, parameters, stride);
-    (values, chosen)
+    least(&scores(&squares, liars), keep)
 }
 
 /// The squared distances between all points, a row a point.
 fn squares(points: &[Scaled<'_>], parameters: usize, stride: usize) -> Vec<Vec<f64>> {
     let count = points.len();
-    let mut sums = vec![Lanes::default(); count * (count - 1) / 2];
+    let pairs = || (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j)));
+    let mut sums = vec![Lanes::default(); pairs().count()];
     let mut scratch = vec![Vec::new(); count];
     for part in parts(parameters, stride) {
         let windows: Vec<&[f32]> = points
@@ -49,21 +46,14 @@ fn squares(points: &[Scaled<'_>], parameters: usize, stride: usize) -> Vec<Vec<f
             .zip(&mut scratch)
             .map(|((update, _), scratch)| update.window(part.clone(), scratch))
             .collect();
-        let mut sums = sums.iter_mut();
-        for (i, (_, a)) in points.iter().enumerate() {
-            for (j, (_, b)) in points.iter().enumerate().skip(i + 1) {
-                let sum = sums.next().expect("a sum for every pair");
-                sum.push_differences(*a, windows[i], *b, windows[j]);
-            }
+        for (sum, (i, j)) in sums.iter_mut().zip(pairs()) {
+            sum.push_differences(points[i].1, windows[i], points[j].1, windows[j]);
         }
     }
     let mut squares = vec![vec![0.0; count]; count];
-    let mut sums = sums.iter();
-    for i in 0..count {
-        for j in i + 1..count {
-            let total = sums.next().expect("a sum for every pair").total();
-            (squares[i][j], squares[j][i]) = (total, total);
-        }
+    for (sum, (i, j)) in sums.iter().zip(pairs()) {
+        let total = sum.total();
+        (squares[i][j], squares[j][i]) = (total, total);
     }
     squares
 }

@@ -4,20 +4,12 @@
 //! (<https://arxiv.org/abs/2508.15706>). One liar moves the mean wherever it likes, within the
 //! plan's limits on an update.
 
-use super::points::{self, Scaled};
+use super::points::{Scaled, Sum};
 
-/// The mean by these weights, of which at least one is not zero.
-///
-/// # Shapes
-/// One weight a point; the mean has `parameters` values.
-pub(super) fn mean(
-    points: &[Scaled<'_>],
-    weights: &[u64],
-    parameters: usize,
-    stride: usize,
-) -> Vec<f32> {
+/// The mean by these weights, one a point and not all zero, in parts of at most `width` values.
+pub(super) fn mean<'a>(points: &[Scaled<'a>], weights: &[u64], width: usize) -> Sum<'a> {
     let (terms, total) = weighted(points, weights);
-    points::weighted_mean(&terms, total, parameters, stride)
+    Sum::new(&terms, total, width)
 }
 
 /// The points with their weights in their factors, and the sum of the weights.

@@ -3,17 +3,20 @@
 //! A sum of sparse updates costs what they hold: every update is walked once, from its first entry
 //! to its last, and only coordinates that somebody lists are divided and rounded.
 
-use crate::codec::{Entries, Update, lanes::Lanes};
+use crate::codec::{
+    Entries, Update,
+    lanes::{self, Lanes},
+};
 use std::ops::Range;
 
 /// Values handled at once, so that sums stay in the fastest cache.
-pub(super) const STRIDE: usize = 4096;
+pub(crate) const STRIDE: usize = 4096;
 
 /// An update and the factor it is scaled by.
 pub(super) type Scaled<'a> = (&'a Update, f64);
 
 /// The parts of `0..parameters`.
-pub(super) fn parts(
+pub(crate) fn parts(
     parameters: usize,
     stride: usize,
 ) -> impl Iterator<Item = Range<usize>> + use<> {
@@ -34,6 +37,12 @@ impl<'a> Cursor<'a> {
     pub(super) fn new(update: &'a Update) -> Self {
         let entries = update.entries();
         Self { entries, next: 0 }
+    }
+
+    /// The largest magnitude of an entry.
+    pub(super) fn largest(&self) -> f32 {
+        let (Entries::Dense(values) | Entries::Sparse { values, .. }) = self.entries;
+        lanes::largest(values)
     }
 
     /// The values of a part, where the update lists all of them.
@@ -122,6 +131,12 @@ impl<'a> Sum<'a> {
             sums: vec![0.0; width],
             touched: Touched::new(width),
         }
+    }
+
+    /// The largest magnitude of an entry of any term.
+    pub(super) fn largest(&self) -> f32 {
+        let largest = self.terms.iter().map(|(cursor, _)| cursor.largest());
+        largest.fold(0.0, f32::max)
     }
 
     /// Writes the next part, every value rounded once to `f32`.
