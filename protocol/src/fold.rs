@@ -1,8 +1,8 @@
 //! Fold: cut, aggregate, outer step, next state. Bit-exact on every machine.
 //!
 //! An empty cut changes nothing but round and schedule. So does a cut whose aggregate or result is
-//! not finite, or that has too few updates for the rule: every member sees that alike, and the round
-//! is void rather than the run over.
+//! not finite, or that has too few updates for the rule: every member sees that alike, and the
+//! round is void rather than the run over.
 
 use crate::{
     charter::Plan,
@@ -24,7 +24,8 @@ pub struct Folding {
     pub weights: Vec<u64>,
     /// BLAKE3 of the aggregate's little-endian bytes; zero where there is none.
     pub aggregate: BlobHash,
-    /// True where the cut was not empty and changed nothing, because a value was not finite.
+    /// True where the cut was not empty and changed nothing: a value was not finite, or updates were too
+    /// few, or without tokens where those weigh.
     pub voided: bool,
 }
 

@@ -304,6 +304,16 @@ fn bits_are_what_they_were() {
         found,
         ["dc3579c48e835234", "b1fa142f42e682c7", "0b7fbab3aa10348d"]
     );
+    let expected = [
+        "dc3579c48e835234",
+        "caac0a4f9b6b0454",
+        "ea9b20313ae562b5",
+        "77727a50f864d2dc",
+        "6c87f997278a2431",
+        "9a5180607d34d842",
+    ];
+    let found = naive::RULES[2..].iter().map(|rule| hash(*rule, None));
+    assert_eq!(found.collect::<Vec<_>>(), expected);
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! Each rule of a plan, and the refusal it gives.
 
+mod soundness;
+
 use super::*;
 
 fn whole() -> Plan {
@@ -360,122 +362,6 @@ fn each_broken_rule_of_the_exchange_is_named() {
             "expected 1 to the quorum (3 of 4 voting members)",
         ),
     ]);
-}
-
-#[test]
-fn unsound_combinations_are_refused_with_the_reason() {
-    use AggregationRule::{CenteredClip, Krum, Mean, MeanOfSenders, Median, MultiKrum};
-    use AggregationRule::{GeometricMedian, TrimmedMean};
-    let sparse = CodecKind::TopK2Bit;
-    for (rule, codec, (liars, keep, minimum), expected) in [
-        (Median, CodecKind::Int8, (0, 0, 1), ""),
-        (GeometricMedian, sparse, (0, 0, 1), ""),
-        (CenteredClip, sparse, (0, 0, 1), ""),
-        (MeanOfSenders, sparse, (0, 0, 1), ""),
-        (TrimmedMean, CodecKind::F32, (3, 0, 7), ""),
-        (Krum, CodecKind::Int8, (2, 0, 7), ""),
-        (MultiKrum, CodecKind::Int8, (1, 4, 7), ""),
-        (
-            Median,
-            sparse,
-            (0, 0, 7),
-            "\"median\" with codec = \"topk-2bit\": each member",
-        ),
-        (
-            TrimmedMean,
-            sparse,
-            (1, 0, 7),
-            "is about zero everywhere: take",
-        ),
-        (
-            Krum,
-            sparse,
-            (1, 0, 7),
-            "whoever sends nothing is chosen: take",
-        ),
-        (MultiKrum, sparse, (1, 1, 7), "\"multi_krum\" with codec"),
-        (
-            MeanOfSenders,
-            CodecKind::Int8,
-            (0, 0, 7),
-            "so this is the mean: take",
-        ),
-        (
-            Mean,
-            sparse,
-            (1, 0, 7),
-            "assumed_liars: rule = \"mean\" takes none, found 1",
-        ),
-        (CenteredClip, sparse, (2, 0, 7), "takes none, found 2"),
-        (
-            Krum,
-            CodecKind::Int8,
-            (0, 0, 7),
-            "found 0, which protects from nobody",
-        ),
-        (
-            TrimmedMean,
-            CodecKind::Int8,
-            (0, 0, 7),
-            "assumed_liars: rule = \"trimmed_mean\"",
-        ),
-        (
-            Krum,
-            CodecKind::Int8,
-            (1, 3, 7),
-            "multi_krum_keep: rule = \"krum\" does not use",
-        ),
-        (
-            MultiKrum,
-            CodecKind::Int8,
-            (1, 0, 7),
-            "multi_krum_keep: expected 1 or more",
-        ),
-        (
-            TrimmedMean,
-            CodecKind::Int8,
-            (1, 0, 2),
-            "needs 3 updates to bear its liars, and",
-        ),
-        (
-            Krum,
-            CodecKind::Int8,
-            (1, 0, 4),
-            "may have 4: raise it, or assume fewer",
-        ),
-        (
-            Krum,
-            CodecKind::Int8,
-            (3, 0, 7),
-            "needs 9 updates to bear its liars, and a cut may",
-        ),
-        (
-            Krum,
-            CodecKind::Int8,
-            (3, 0, 7),
-            "cannot be raised above the quorum",
-        ),
-        (MultiKrum, CodecKind::Int8, (1, 5, 7), "needs 8 updates"),
-        (
-            Krum,
-            CodecKind::Int8,
-            (u32::MAX, 0, 7),
-            "needs 8589934593 updates",
-        ),
-    ] {
-        let mut plan = whole();
-        let exchange = &mut plan.exchange;
-        (exchange.rule, exchange.codec) = (rule, codec);
-        (exchange.assumed_liars, exchange.multi_krum_keep) = (liars, keep);
-        exchange.minimum_updates = minimum;
-        let found = plan.validate(10, 7).map_err(|error| error.to_string());
-        let message = found.err().unwrap_or_default();
-        assert_eq!(message.is_empty(), expected.is_empty(), "{message}");
-        assert!(
-            message.contains(expected),
-            "expected {expected:?} in {message:?}"
-        );
-    }
 }
 
 #[test]
