@@ -24,8 +24,8 @@ pub struct Folding {
     pub weights: Vec<u64>,
     /// BLAKE3 of the aggregate's little-endian bytes; zero where there is none.
     pub aggregate: BlobHash,
-    /// True where the cut was not empty and changed nothing: a value was not finite, or updates were
-    /// too few, or without tokens where those weigh.
+    /// True where the cut was not empty and changed nothing: a value was not finite, or updates
+    /// were too few, or without tokens where those weigh.
     pub voided: bool,
 }
 

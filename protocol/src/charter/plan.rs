@@ -395,8 +395,17 @@ impl Plan {
 }
 
 impl CodecKind {
-    /// Whether members leave out most coordinates of an update, each its own.
-    pub fn leaves_out(self) -> bool {
+    /// Whether members keep little of an update, each something else, so that what two of them
+    /// send is nearly orthogonal.
+    pub fn keeps_little(self) -> bool {
+        match self {
+            Self::F32 | Self::Int8 => false,
+            Self::TopK2Bit => true,
+        }
+    }
+
+    /// Whether a decoded update lists some coordinates only.
+    pub fn lists_some(self) -> bool {
         match self {
             Self::F32 | Self::Int8 => false,
             Self::TopK2Bit => true,

@@ -197,14 +197,15 @@ fn soundness(plan: &Plan, quorum: usize) -> Result<(), PlanError> {
     let exchange = &plan.exchange;
     liars_and_keep(exchange, plan.aggregation())?;
     let (rule, codec) = (plan.aggregation().name(), plan.codec().name());
-    match (exchange.rule, exchange.codec.leaves_out()) {
-        (AggregationRule::TrimmedMean | AggregationRule::Median, true) => {
+    let (little, some) = (exchange.codec.keeps_little(), exchange.codec.lists_some());
+    match exchange.rule {
+        AggregationRule::TrimmedMean | AggregationRule::Median if little => {
             return Err(PlanError::DisjointCoordinates { rule, codec });
         }
-        (AggregationRule::Krum | AggregationRule::MultiKrum, true) => {
+        AggregationRule::Krum | AggregationRule::MultiKrum if little => {
             return Err(PlanError::DisjointNeighbours { rule, codec });
         }
-        (AggregationRule::MeanOfSenders, false) => {
+        AggregationRule::MeanOfSenders if !some => {
             return Err(PlanError::SendersOfAll { codec });
         }
         _ => {}
