@@ -1,16 +1,18 @@
 //! Fold: cut, aggregate, outer step, next state. Bit-exact on every machine.
 //!
 //! An empty cut changes nothing but round and schedule. So does a cut whose aggregate or result is
-//! not finite: every member sees that alike, and the round is void rather than the run over.
+//! not finite, or that has too few updates for the rule: every member sees that alike, and the
+//! round is void rather than the run over.
 
 use crate::{
     charter::Plan,
-    codec::Update,
+    codec::{Update, lanes},
     ids::BlobHash,
     layout::Layout,
     member::FoldTask,
-    rule::{Contribution, aggregate},
-    state::{Manifest, Tensors, tensor_hash, tensor_hashes},
+    outer::{Outer, OuterError},
+    rule::{Contribution, InParts, STRIDE, in_parts, in_ranges},
+    state::{Manifest, TensorHasher, Tensors, tensor_hash, tensor_hashes},
 };
 
 /// What a fold gives.
@@ -22,7 +24,8 @@ pub struct Folding {
     pub weights: Vec<u64>,
     /// BLAKE3 of the aggregate's little-endian bytes; zero where there is none.
     pub aggregate: BlobHash,
-    /// True where the cut was not empty and changed nothing, because a value was not finite.
+    /// True where the cut was not empty and changed nothing: a value was not finite, or updates
+    /// were too few, or without tokens where those weigh.
     pub voided: bool,
 }
 
@@ -43,14 +46,20 @@ impl Tensors {
 
 /// Folds updates, given in member order with the tokens of each, into a state.
 pub fn fold(plan: &Plan, layout: &Layout, state: &Tensors, updates: &[(u64, &Update)]) -> Folding {
-    let unchanged = |voided| Folding {
-        tensors: state.clone(),
-        weights: vec![0; updates.len()],
-        aggregate: BlobHash::default(),
-        voided,
-    };
+    fold_owned(plan, layout, state.clone(), updates)
+}
+
+/// [`fold`] of a state that is not needed any longer: its vectors become those of the next one.
+///
+/// A mean of sparse updates is stepped with as it is made, and takes one pass over the state.
+pub fn fold_owned(
+    plan: &Plan,
+    layout: &Layout,
+    mut state: Tensors,
+    updates: &[(u64, &Update)],
+) -> Folding {
     if updates.is_empty() {
-        return unchanged(false);
+        return unchanged(state, updates, false);
     }
     let contributions: Vec<Contribution<'_>> = updates
         .iter()
@@ -61,28 +70,82 @@ pub fn fold(plan: &Plan, layout: &Layout, state: &Tensors, updates: &[(u64, &Upd
         .collect();
     let rule = plan.aggregation();
     let previous = (!state.aggregate.is_empty()).then_some(state.aggregate.as_slice());
-    let Ok(result) = aggregate(rule, &contributions, previous, plan.caps()) else {
-        return unchanged(true);
+    let Ok(mut result) = in_parts(rule, &contributions, previous, plan.caps(), STRIDE) else {
+        return unchanged(state, updates, true);
     };
-    let mut next = state.clone();
-    let (parameters, momentum) = (&mut next.parameters, &mut next.momentum);
+    let weights = std::mem::take(&mut result.weights);
     let outer = plan.outer_step();
-    if outer
-        .step(layout, 0, parameters, momentum, &result.values)
-        .is_err()
-    {
-        return unchanged(true);
+    let hash = match rule.keeps_previous() || !is_safe(&outer, layout, &state, &result) {
+        true => step_whole(&outer, layout, &mut state, result, rule.keeps_previous()),
+        false => Ok(step_in_parts(&outer, &mut state, result)),
+    };
+    match hash {
+        Err(_) => unchanged(state, updates, true),
+        Ok(aggregate) => Folding {
+            tensors: state,
+            weights,
+            aggregate,
+            voided: false,
+        },
     }
-    let hash = tensor_hash(&result.values);
-    if rule.keeps_previous() {
-        next.aggregate = result.values;
-    }
+}
+
+fn unchanged(tensors: Tensors, updates: &[(u64, &Update)], voided: bool) -> Folding {
     Folding {
-        tensors: next,
-        weights: result.weights,
-        aggregate: hash,
-        voided: false,
+        tensors,
+        weights: vec![0; updates.len()],
+        aggregate: BlobHash::default(),
+        voided,
     }
+}
+
+/// Whether the step is certain to succeed, so that it may begin before the whole aggregate is
+/// known.
+fn is_safe(outer: &Outer, layout: &Layout, state: &Tensors, aggregate: &InParts<'_>) -> bool {
+    let all = layout.parameters();
+    let lengths = [aggregate.parameters(), state.parameters.len()];
+    lengths == [all, all]
+        && state.momentum.len() == outer.momenta(all)
+        && outer.check_settings().is_ok()
+        && outer.stays_finite(
+            lanes::largest(&state.parameters),
+            lanes::largest(&state.momentum),
+            aggregate.bound(),
+        )
+}
+
+/// Steps with an aggregate that is made, hashed and applied part by part.
+fn step_in_parts(outer: &Outer, state: &mut Tensors, mut aggregate: InParts<'_>) -> BlobHash {
+    let (mut hasher, mut values) = (TensorHasher::default(), vec![0.0; STRIDE]);
+    for part in in_ranges(state.parameters.len(), STRIDE) {
+        let values = &mut values[..part.len()];
+        aggregate.write(&part, values);
+        hasher.update(values);
+        let momentum = match state.momentum.is_empty() {
+            true => &mut [],
+            false => &mut state.momentum[part.clone()],
+        };
+        outer.apply(&mut state.parameters[part], momentum, values);
+    }
+    hasher.finish()
+}
+
+/// Makes the whole aggregate, looks at every result, and only then steps.
+fn step_whole(
+    outer: &Outer,
+    layout: &Layout,
+    state: &mut Tensors,
+    aggregate: InParts<'_>,
+    keep: bool,
+) -> Result<BlobHash, OuterError> {
+    let values = aggregate.into_values(STRIDE);
+    let (parameters, momentum) = (&mut state.parameters, &mut state.momentum);
+    outer.step(layout, 0, parameters, momentum, &values)?;
+    let hash = tensor_hash(&values);
+    if keep {
+        state.aggregate = values;
+    }
+    Ok(hash)
 }
 
 /// Describes the state that a fold of this task gave.
@@ -99,67 +162,4 @@ pub fn manifest_after(layout: &Layout, task: &FoldTask, tensors: &Tensors) -> Ma
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        charter::plan::{AggregationRule, OuterRule},
-        layout::TensorSpec,
-    };
-
-    fn layout() -> Layout {
-        let spec = TensorSpec {
-            name: "w".to_owned(),
-            shape: vec![3],
-        };
-        Layout::new(vec![spec]).expect("a valid layout")
-    }
-
-    fn plan() -> Plan {
-        let mut plan = Plan::nano();
-        plan.outer.rule = OuterRule::Nesterov;
-        plan.outer.lr = "0.5".parse().expect("a decimal");
-        plan.outer.momentum = "0.5".parse().expect("a decimal");
-        plan.exchange.rule = AggregationRule::Mean;
-        plan
-    }
-
-    fn state(plan: &Plan) -> Tensors {
-        Tensors::founding(plan, vec![1.0, 2.0, 3.0])
-    }
-
-    #[test]
-    fn two_rounds_follow_the_formula() {
-        let (plan, layout) = (plan(), layout());
-        let update = Update::dense(vec![1.0, 0.0, -1.0]).expect("finite");
-        let first = fold(
-            &plan,
-            &layout,
-            &state(&plan),
-            &[(10, &update), (10, &update)],
-        );
-        // v = Δ; θ = θ − ½ (Δ + ½ v) = θ − ¾ Δ.
-        assert_eq!(first.tensors.parameters, vec![0.25, 2.0, 3.75]);
-        let second = fold(&plan, &layout, &first.tensors, &[(10, &update)]);
-        // v = ½ + 1; θ = θ − ½ (1 + ¾) Δ.
-        assert_eq!(second.tensors.parameters, vec![-0.625, 2.0, 4.625]);
-    }
-
-    #[test]
-    fn an_empty_cut_changes_nothing() {
-        let (plan, layout) = (plan(), layout());
-        let before = state(&plan);
-        let after = fold(&plan, &layout, &before, &[]);
-        assert_eq!((after.tensors, after.voided), (before, false));
-    }
-
-    #[test]
-    fn a_result_that_is_not_finite_voids_the_round() {
-        let (plan, layout) = (plan(), layout());
-        let mut before = state(&plan);
-        before.parameters[1] = f32::MAX;
-        before.momentum[1] = -f32::MAX;
-        let update = Update::dense(vec![0.0, -f32::MAX, 0.0]).expect("finite");
-        let after = fold(&plan, &layout, &before, &[(10, &update)]);
-        assert_eq!((after.tensors, after.voided), (before, true));
-    }
-}
+mod tests;

@@ -176,6 +176,27 @@ impl Outer {
         aggregate: &[f32],
     ) -> Result<(), OuterError> {
         self.check(layout, first, parameters, momentum, aggregate)?;
+        self.apply(parameters, momentum, aggregate);
+        Ok(())
+    }
+
+    /// Whether [`Self::apply`] leaves only finite numbers, whatever values it is given, as long as
+    /// none has a larger magnitude than these. False where that is not certain.
+    pub(crate) fn stays_finite(&self, parameters: f32, momentum: f32, aggregate: f32) -> bool {
+        let [theta, v, delta] = [parameters, momentum, aggregate].map(f64::from);
+        let largest = match *self {
+            Self::Nesterov { lr, momentum: mu } => {
+                let v = f64::from(mu) * v + delta;
+                theta + v + f64::from(lr) * (delta + f64::from(mu) * v)
+            }
+            Self::Plain { lr } => theta + f64::from(lr) * delta,
+        };
+        // Half of the range is far more than rounding adds.
+        largest < f64::from(f32::MAX) / 2.0
+    }
+
+    /// Moves parameters and their momenta as [`Self::step`] does, without looking at the results.
+    pub(crate) fn apply(&self, parameters: &mut [f32], momentum: &mut [f32], aggregate: &[f32]) {
         match *self {
             Self::Nesterov { lr, momentum: mu } => {
                 let values = parameters
@@ -192,7 +213,6 @@ impl Outer {
                 }
             }
         }
-        Ok(())
     }
 }
 

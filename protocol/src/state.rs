@@ -90,15 +90,38 @@ pub fn tensor_id(tensor: &TensorSpec, content: &BlobHash) -> Digest {
 
 /// BLAKE3 of a tensor's little-endian bytes.
 pub fn tensor_hash(values: &[f32]) -> BlobHash {
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = [0u8; 4096];
-    for part in values.chunks(buffer.len() / 4) {
-        for (slot, value) in buffer.chunks_exact_mut(4).zip(part) {
-            slot.copy_from_slice(&value.to_le_bytes());
+    let mut hasher = TensorHasher::default();
+    hasher.update(values);
+    hasher.finish()
+}
+
+/// [`tensor_hash`] of values that come in parts.
+#[derive(Debug, Default)]
+pub(crate) struct TensorHasher {
+    hasher: blake3::Hasher,
+    bytes: Vec<u8>,
+}
+
+impl TensorHasher {
+    /// Bytes hashed at once: BLAKE3 works on as many blocks of 1024 side by side as a machine's
+    /// registers hold.
+    const BYTES: usize = 65_536;
+
+    /// Adds the next values.
+    pub(crate) fn update(&mut self, values: &[f32]) {
+        for part in values.chunks(Self::BYTES / 4) {
+            self.bytes.resize(4 * part.len(), 0);
+            for (slot, value) in self.bytes.as_chunks_mut::<4>().0.iter_mut().zip(part) {
+                *slot = value.to_le_bytes();
+            }
+            self.hasher.update(&self.bytes);
         }
-        hasher.update(&buffer[..4 * part.len()]);
     }
-    BlobHash(*hasher.finalize().as_bytes())
+
+    /// The hash of all values.
+    pub(crate) fn finish(self) -> BlobHash {
+        BlobHash(*self.hasher.finalize().as_bytes())
+    }
 }
 
 /// The hashes of all tensors of a flat vector; none for an empty one.

@@ -270,6 +270,16 @@ fn an_impossible_quorum() {
         &said,
     );
     let nested = "[plan.exchange]\nminimum_updates = 9\n";
+    let krum = "[plan]\nrule = \"krum\"\nassumed_liars = 1\nminimum_updates = 3\n";
+    let said = ["needs 5 updates to bear its liars", "above the quorum"];
+    four("four cannot bear Krum", krum, "minimum_updates", &said);
+    let sparse = "[plan]\ncodec = \"topk-2bit\"\nrule = \"median\"\n";
+    four(
+        "nothing in the middle",
+        sparse,
+        "rule",
+        &["about zero everywhere"],
+    );
     four(
         "in the charter's words",
         nested,

@@ -245,6 +245,12 @@ fn the_plan_is_the_charters_with_short_names_beside() {
         short.plan.inner.segment_steps, 3,
         "no longer than the round"
     );
+    let robust = four(
+        "[plan]\nrule = \"trimmed_mean\"\nassumed_liars = 1\nminimum_updates = 3\n\
+         clip_to_median_norm = true",
+    );
+    assert_eq!(robust.plan.aggregation().name(), "trimmed_mean");
+    assert!(robust.plan.caps().median_norm);
     let own = four("[plan.timing]\ndelta_ms = 77\ndeadline_ceiling_ms = 90");
     assert_eq!(
         (

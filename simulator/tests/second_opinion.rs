@@ -36,6 +36,13 @@ fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> 
     let plan = &mut scenario.plan;
     (plan.exchange.codec, plan.exchange.rule) = (codec, rule);
     (plan.exchange.chunk, plan.exchange.keep) = (256, 20);
+    // Four members stay: for Krum they are too few, and their cuts are void.
+    (plan.exchange.assumed_liars, plan.exchange.minimum_updates) = match rule {
+        AggregationRule::TrimmedMean => (1, 3),
+        AggregationRule::Krum => (1, 1),
+        _ => (0, 1),
+    };
+    plan.exchange.clip_to_median_norm = seed % 2 == 1;
     plan.outer.rule = outer;
     if outer == OuterRule::Nesterov {
         plan.outer.momentum = "0.5".parse().expect("a decimal");
@@ -147,6 +154,23 @@ fn members_fold_certify_and_record_what_the_specification_says() {
         (
             CodecKind::TopK2Bit,
             AggregationRule::CenteredClip,
+            OuterRule::Nesterov,
+        ),
+        (
+            CodecKind::TopK2Bit,
+            AggregationRule::MeanOfSenders,
+            OuterRule::Plain,
+        ),
+        (
+            CodecKind::Int8,
+            AggregationRule::TrimmedMean,
+            OuterRule::Nesterov,
+        ),
+        (CodecKind::F32, AggregationRule::Median, OuterRule::Plain),
+        (CodecKind::F32, AggregationRule::Krum, OuterRule::Plain),
+        (
+            CodecKind::Int8,
+            AggregationRule::GeometricMedian,
             OuterRule::Nesterov,
         ),
     ];

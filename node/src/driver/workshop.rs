@@ -10,7 +10,7 @@ use anyhow::Context;
 use archipel_protocol::{
     charter::Plan,
     codec::{Update, decode, validate},
-    fold::{fold, manifest_after},
+    fold::{fold_owned, manifest_after},
     ids::{BlobHash, MemberId, Root},
     layout::Layout,
     member::{FetchFault, FetchTask, FoldTask, Folded, Input, StateTask},
@@ -205,7 +205,7 @@ impl Shared {
         }
         let borrowed: Vec<(u64, &Update)> =
             updates.iter().map(|(n, update)| (*n, update)).collect();
-        let folding = fold(&self.plan, &self.layout, &state, &borrowed);
+        let folding = fold_owned(&self.plan, &self.layout, state, &borrowed);
         let manifest = manifest_after(&self.layout, task, &folding.tensors);
         self.states.save(&manifest, &folding.tensors)?;
         Ok(Folded {

@@ -214,9 +214,15 @@ impl CodecKind {
         Self::ALL.into_iter().find(|codec| codec.name() == name)
     }
 
-    /// Whether it keeps `keep` of `chunk` values, and so needs error feedback.
+    /// Whether it keeps `keep` of `chunk` numbers, and so needs error feedback. Members keep
+    /// different ones, so that what two of them send is nearly orthogonal.
     pub fn keeps_a_share(self) -> bool {
         matches!(self, Self::TopK2Bit | Self::Demo)
+    }
+
+    /// Whether a decoded update lists some coordinates only.
+    pub fn lists_some(self) -> bool {
+        self == Self::TopK2Bit
     }
 }
 
@@ -228,6 +234,18 @@ pub enum AggregationRule {
     Mean,
     /// Centered clipping around the previous aggregate.
     CenteredClip,
+    /// The mean over the members that list a coordinate, weighted by tokens.
+    MeanOfSenders,
+    /// The mean without the smallest and largest values of a coordinate.
+    TrimmedMean,
+    /// The lower median of every coordinate.
+    Median,
+    /// The update nearest to its neighbours.
+    Krum,
+    /// The mean of the updates nearest to their neighbours.
+    MultiKrum,
+    /// The point with the least sum of distances.
+    GeometricMedian,
 }
 
 /// Which state an update must start from.
@@ -262,7 +280,19 @@ pub struct ExchangePlan {
     /// Iterations of `centered_clip`: 1 to 16.
     #[serde(default = "default_clip_iterations")]
     pub clip_iterations: u32,
-    /// Largest share of one member in the mean: 1/n to 1, where 1 is no cap.
+    /// Liars that `trimmed_mean`, `krum` and `multi_krum` bear in a cut (f): 1 or more with these,
+    /// so many that a cut of `minimum_updates` bears them; 0 with every other rule.
+    #[serde(default)]
+    pub assumed_liars: u32,
+    /// Updates that `multi_krum` averages (m): 1 to `minimum_updates` − f − 2; 0 with every other
+    /// rule.
+    #[serde(default)]
+    pub multi_krum_keep: u32,
+    /// Whether updates above the lower median of their norms are brought down to it before the
+    /// rule; `centered_clip` does so in any case.
+    #[serde(default)]
+    pub clip_to_median_norm: bool,
+    /// Largest share of one member in `mean` and `mean_of_senders`: 1/n to 1, where 1 is no cap.
     #[serde(default = "default_weight_cap")]
     pub weight_cap: Decimal,
     /// Largest absolute value in an update: above 0, at most 10⁹.

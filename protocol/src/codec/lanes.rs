@@ -43,6 +43,14 @@ impl Lanes {
         });
     }
 
+    /// Adds `(a·x − b·y)²` for the next values.
+    pub(crate) fn push_differences(&mut self, a: f64, x: &[f32], b: f64, y: &[f32]) {
+        self.push_terms(x, y, |x, y| {
+            let d = a * f64::from(x) - b * f64::from(y);
+            d * d
+        });
+    }
+
     /// The sum over the lanes.
     pub(crate) fn total(&self) -> f64 {
         let mut sums = self.sums;
@@ -90,6 +98,11 @@ pub(crate) fn largest_key(values: &[f32]) -> i32 {
     values
         .iter()
         .fold(0, |largest, value| largest.max(key(*value)))
+}
+
+/// The largest magnitude; 0 where there are no values, not finite where one is not.
+pub(crate) fn largest(values: &[f32]) -> f32 {
+    f32::from_bits(largest_key(values).unsigned_abs())
 }
 
 /// The bits of infinity: every key from here on stands for a value that is not finite.

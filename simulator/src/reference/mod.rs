@@ -36,7 +36,7 @@ pub use standing::{Standing, StandingError};
 use archipel_protocol::{
     charter::{
         Plan,
-        plan::{AggregationRule, OuterRule},
+        plan::{AggregationRule, CodecKind, ExchangePlan, OuterRule},
     },
     ids::BlobHash,
     layout::Layout,
@@ -128,23 +128,48 @@ pub fn refold(
 /// The fold of a cut that is not empty; nothing where it is void.
 fn folded(plan: &Plan, base: &Tensors, updates: &[Vec<f32>], tokens: &[u64]) -> Option<Refolded> {
     let exchange = &plan.exchange;
+    if (updates.len() as u64) < updates_needed(exchange) {
+        return None;
+    }
+    let clip = exchange.clip_to_median_norm || exchange.rule == AggregationRule::CenteredClip;
+    let (scales, equal) = (aggregate::scales(updates, clip), vec![1; updates.len()]);
     let (values, weights) = match exchange.rule {
-        AggregationRule::Mean => {
+        AggregationRule::Mean | AggregationRule::MeanOfSenders => {
             let share = u64::try_from(exchange.weight_cap.billionths()).ok()?;
             let weights = aggregate::capped_weights(tokens, share);
-            (aggregate::mean(updates, &weights)?, weights)
+            let sparse = exchange.codec == CodecKind::TopK2Bit;
+            let values = match exchange.rule {
+                AggregationRule::Mean => aggregate::mean(updates, &scales, &weights),
+                _ => aggregate::mean_of_senders(updates, &scales, &weights, sparse),
+            };
+            (values?, weights)
         }
+        AggregationRule::TrimmedMean => (
+            aggregate::trimmed_mean(updates, &scales, exchange.assumed_liars as usize),
+            equal,
+        ),
+        AggregationRule::Median => (aggregate::median(updates, &scales), equal),
+        AggregationRule::Krum | AggregationRule::MultiKrum => {
+            let liars = exchange.assumed_liars as usize;
+            let keep = match exchange.rule {
+                AggregationRule::MultiKrum => exchange.multi_krum_keep as usize,
+                _ => 1,
+            };
+            aggregate::krum(updates, &scales, liars, keep)
+        }
+        AggregationRule::GeometricMedian => (aggregate::geometric_median(updates, &scales), equal),
         AggregationRule::CenteredClip => {
             let previous = (!base.aggregate.is_empty()).then_some(base.aggregate.as_slice());
-            let values = aggregate::centered_clip(updates, previous, exchange.clip_iterations);
-            (values, vec![1; updates.len()])
+            let iterations = exchange.clip_iterations;
+            let values = aggregate::centered_clip(updates, &scales, previous, iterations);
+            (values, equal)
         }
     };
     let (parameters, momentum) = outer::step(&plan.outer, base, &values)?;
     let hash = root::content_hash(&values);
     let aggregate = match exchange.rule {
-        AggregationRule::Mean => Vec::new(),
         AggregationRule::CenteredClip => values,
+        _ => Vec::new(),
     };
     Some(Refolded {
         tensors: Tensors {
@@ -158,9 +183,27 @@ fn folded(plan: &Plan, base: &Tensors, updates: &[Vec<f32>], tokens: &[u64]) -> 
     })
 }
 
+/// The fewest updates of a cut that is not void.
+fn updates_needed(exchange: &ExchangePlan) -> u64 {
+    let (f, m) = (exchange.assumed_liars, exchange.multi_krum_keep);
+    let (f, m) = (u64::from(f), u64::from(m));
+    match exchange.rule {
+        AggregationRule::TrimmedMean => 2 * f + 1,
+        AggregationRule::Krum => 2 * f + 3,
+        AggregationRule::MultiKrum => u64::max(2 * f + 3, f + 2 + m),
+        _ => 1,
+    }
+}
+
 fn check_plan(plan: &Plan) -> Result<(), ReferenceError> {
     let billion = 1_000_000_000;
+    let multi_krum = plan.exchange.rule == AggregationRule::MultiKrum;
     let settings = [
+        (
+            "exchange.multi_krum_keep",
+            i64::from(plan.exchange.multi_krum_keep),
+            i64::from(multi_krum)..=i64::from(u32::MAX),
+        ),
         (
             "exchange.clip_iterations",
             i64::from(plan.exchange.clip_iterations),
@@ -193,8 +236,8 @@ fn check_base(plan: &Plan, layout: &Layout, base: &Tensors) -> Result<(), Refere
         OuterRule::Plain => 0,
     };
     let kept = match (plan.exchange.rule, base.aggregate.len()) {
-        (AggregationRule::Mean, _) | (AggregationRule::CenteredClip, 0) => 0,
-        (AggregationRule::CenteredClip, _) => all,
+        (AggregationRule::CenteredClip, 1..) => all,
+        _ => 0,
     };
     let lengths = [
         ("parameters", all, base.parameters.len()),

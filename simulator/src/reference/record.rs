@@ -275,7 +275,7 @@ fn read_intake(fields: &mut Fields<'_>) -> Result<Content, RecordError> {
 
 fn read_commit(fields: &mut Fields<'_>) -> Result<Content, RecordError> {
     let folded = fields.one_of("folded", 1, 0..=1)? == 1;
-    let rule = fields.one_of("the rule", 1, 1..=2)?;
+    let rule = fields.one_of("the rule", 1, 1..=8)?;
     let cut = Digest(fields.array()?);
     let mut headers = Vec::new();
     for _ in 0..fields.number(2)? {

@@ -16,7 +16,7 @@ use archipel_protocol::charter::{
 use std::collections::BTreeMap;
 
 /// Short names: what they stand for in the charter's tables.
-pub(super) const SHORT: [(&str, &str, &str); 15] = [
+pub(super) const SHORT: [(&str, &str, &str); 18] = [
     ("codec", "exchange", "codec"),
     ("chunk", "exchange", "chunk"),
     ("keep", "exchange", "keep"),
@@ -24,6 +24,9 @@ pub(super) const SHORT: [(&str, &str, &str); 15] = [
     ("max_carried", "exchange", "max_carried"),
     ("rule", "exchange", "rule"),
     ("clip_iterations", "exchange", "clip_iterations"),
+    ("assumed_liars", "exchange", "assumed_liars"),
+    ("multi_krum_keep", "exchange", "multi_krum_keep"),
+    ("clip_to_median_norm", "exchange", "clip_to_median_norm"),
     ("weight_cap", "exchange", "weight_cap"),
     ("minimum_updates", "exchange", "minimum_updates"),
     ("inner_steps", "inner", "steps"),

@@ -256,9 +256,23 @@ fn outer(plan: &Plan) -> String {
 
 fn updates(plan: &Plan) -> String {
     let exchange = &plan.exchange;
+    let (liars, keep) = (exchange.assumed_liars, exchange.multi_krum_keep);
     let rule = match exchange.rule {
-        AggregationRule::Mean => "mean",
-        AggregationRule::CenteredClip => "centered_clip",
+        AggregationRule::Mean => "mean".to_owned(),
+        AggregationRule::CenteredClip => "centered_clip".to_owned(),
+        AggregationRule::MeanOfSenders => "mean_of_senders".to_owned(),
+        AggregationRule::TrimmedMean => format!("trimmed_mean, {liars} from each end,"),
+        AggregationRule::Median => "median".to_owned(),
+        AggregationRule::Krum => format!("krum against {}", plural(liars as usize, "liar")),
+        AggregationRule::MultiKrum => format!(
+            "multi_krum against {}, {keep} kept,",
+            plural(liars as usize, "liar")
+        ),
+        AggregationRule::GeometricMedian => "geometric_median".to_owned(),
+    };
+    let clipped = match exchange.clip_to_median_norm {
+        true => "norms cut to the median, ",
+        false => "",
     };
     let codec = match (exchange.codec.keeps_a_share(), exchange.codec.name()) {
         (false, name) => name.to_owned(),
@@ -269,7 +283,7 @@ fn updates(plan: &Plan) -> String {
         None => String::new(),
     };
     let minimum = plural(exchange.minimum_updates as usize, "update");
-    format!("{codec}{feedback}; {rule} of at least {minimum}")
+    format!("{codec}{feedback}; {clipped}{rule} of at least {minimum}")
 }
 
 fn offer(out: &mut String, charter: &Charter, gflops: f64) {

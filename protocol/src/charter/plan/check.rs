@@ -4,10 +4,10 @@
 //! every member's machine.
 
 use super::{
-    CodecKind, DataPlan, ExchangePlan, InnerOptimizer, InnerPlan, MixtureEntry, ModelPlan,
-    OuterPlan, OuterRule, Plan, PlanError, TimingPlan, Tokenizer,
+    AggregationRule, CodecKind, DataPlan, ExchangePlan, InnerOptimizer, InnerPlan, MixtureEntry,
+    ModelPlan, OuterPlan, OuterRule, Plan, PlanError, TimingPlan, Tokenizer,
 };
-use crate::{charter::Decimal, layout::MAX_PARAMETERS};
+use crate::{charter::Decimal, layout::MAX_PARAMETERS, rule::Rule};
 
 const MAX_WIDTH: u64 = 1 << 20;
 const MAX_STEPS: u64 = 1 << 40;
@@ -39,6 +39,7 @@ impl Plan {
         inner(&self.inner)?;
         outer(&self.outer)?;
         exchange(&self.exchange, voters, quorum)?;
+        soundness(self, quorum)?;
         let (needed, found) = (self.payload_bytes(), self.exchange.max_payload_bytes);
         if found < needed {
             return Err(PlanError::Payload { needed, found });
@@ -192,6 +193,58 @@ fn exchange(plan: &ExchangePlan, voters: usize, quorum: usize) -> Result<(), Pla
         });
     }
     Ok(())
+}
+
+/// Refuses rules that could not keep what they promise; `rule` and `codec` are the plan's.
+fn soundness(plan: &Plan, quorum: usize) -> Result<(), PlanError> {
+    let exchange = &plan.exchange;
+    liars_and_keep(exchange, plan.aggregation())?;
+    let (rule, codec) = (plan.aggregation().name(), plan.codec().name());
+    let (little, some) = (exchange.codec.keeps_a_share(), exchange.codec.lists_some());
+    match exchange.rule {
+        AggregationRule::TrimmedMean | AggregationRule::Median if little => {
+            return Err(PlanError::DisjointCoordinates { rule, codec });
+        }
+        AggregationRule::Krum | AggregationRule::MultiKrum if little => {
+            return Err(PlanError::DisjointNeighbours { rule, codec });
+        }
+        AggregationRule::MeanOfSenders if !some => {
+            return Err(PlanError::SendersOfAll { codec });
+        }
+        _ => {}
+    }
+    let (needed, found) = (plan.aggregation().least_updates(), exchange.minimum_updates);
+    if u64::from(found) < needed {
+        return Err(PlanError::RuleMinimum {
+            rule,
+            liars: exchange.assumed_liars,
+            needed,
+            quorum,
+            found,
+        });
+    }
+    Ok(())
+}
+
+fn liars_and_keep(plan: &ExchangePlan, rule: Rule) -> Result<(), PlanError> {
+    let name = rule.name();
+    let (liars, keep) = (plan.assumed_liars, plan.multi_krum_keep);
+    let takes_liars = matches!(
+        plan.rule,
+        AggregationRule::TrimmedMean | AggregationRule::Krum | AggregationRule::MultiKrum
+    );
+    match (takes_liars, liars) {
+        (true, 0) => return Err(PlanError::NoLiars { rule: name }),
+        (false, found) if found > 0 => {
+            return Err(PlanError::LiarsWithoutUse { rule: name, found });
+        }
+        _ => {}
+    }
+    match (plan.rule, keep) {
+        (AggregationRule::MultiKrum, 0) => Err(PlanError::NoKeep),
+        (AggregationRule::MultiKrum, _) | (_, 0) => Ok(()),
+        (_, found) => Err(PlanError::KeepWithoutUse { rule: name, found }),
+    }
 }
 
 fn timing(plan: &TimingPlan) -> Result<(), PlanError> {

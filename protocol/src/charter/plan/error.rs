@@ -128,6 +128,102 @@ pub enum PlanError {
         /// The cap found.
         found: Decimal,
     },
+    /// The rule does not listen to how many liars are assumed.
+    #[error(
+        "plan.exchange.assumed_liars: rule = \"{rule}\" takes none, found {found}: set it to 0, \
+         or take trimmed_mean, krum or multi_krum, which bear as many as this says"
+    )]
+    LiarsWithoutUse {
+        /// The rule.
+        rule: &'static str,
+        /// Liars found.
+        found: u32,
+    },
+    /// A rule against liars would bear none.
+    #[error(
+        "plan.exchange.assumed_liars: rule = \"{rule}\" bears as many as this says, found 0, \
+         which protects from nobody: say 1 or more, or take rule = \"mean\""
+    )]
+    NoLiars {
+        /// The rule.
+        rule: &'static str,
+    },
+    /// Only one rule keeps a number of updates.
+    #[error(
+        "plan.exchange.multi_krum_keep: rule = \"{rule}\" does not use it, found {found}: set it \
+         to 0, or take rule = \"multi_krum\""
+    )]
+    KeepWithoutUse {
+        /// The rule.
+        rule: &'static str,
+        /// The number found.
+        found: u32,
+    },
+    /// A mean of no update.
+    #[error(
+        "plan.exchange.multi_krum_keep: expected 1 or more with rule = \"multi_krum\", found 0: \
+         say how many updates are averaged, at most minimum_updates - assumed_liars - 2"
+    )]
+    NoKeep,
+    /// The smallest cut is too small for the rule.
+    #[error(
+        "plan.exchange.minimum_updates: rule = \"{rule}\" with assumed_liars = {liars} needs \
+         {needed} updates to bear its liars, and a cut may have {found}: {}, or take \
+         rule = \"centered_clip\"",
+        if *needed <= *quorum as u64 {
+            "raise it, or assume fewer liars or keep fewer updates"
+        } else {
+            "it cannot be raised above the quorum, so admit more members, assume fewer liars or \
+             keep fewer updates"
+        }
+    )]
+    RuleMinimum {
+        /// The rule.
+        rule: &'static str,
+        /// Liars that are assumed.
+        liars: u32,
+        /// Updates the rule needs.
+        needed: u64,
+        /// The quorum, above which a minimum cannot be.
+        quorum: usize,
+        /// The minimum found.
+        found: u32,
+    },
+    /// A rule that looks at one coordinate meets updates with coordinates of their own.
+    #[error(
+        "plan.exchange.rule: \"{rule}\" with codec = \"{codec}\": each member keeps other \
+         coordinates, so most values of a coordinate are the zeros of those that left it out, and \
+         the aggregate is about zero everywhere: take rule = \"centered_clip\" or \
+         \"geometric_median\", or a codec that sends every value, such as int8"
+    )]
+    DisjointCoordinates {
+        /// The rule.
+        rule: &'static str,
+        /// The codec.
+        codec: &'static str,
+    },
+    /// A rule that trusts near neighbours meets updates that have none.
+    #[error(
+        "plan.exchange.rule: \"{rule}\" with codec = \"{codec}\": each member keeps other \
+         coordinates, so an update of zeros is nearer to every member than they are to each \
+         other, and whoever sends nothing is chosen: take rule = \"centered_clip\" or \
+         \"geometric_median\", or a codec that sends every value, such as int8"
+    )]
+    DisjointNeighbours {
+        /// The rule.
+        rule: &'static str,
+        /// The codec.
+        codec: &'static str,
+    },
+    /// Every member is a sender.
+    #[error(
+        "plan.exchange.rule: \"mean_of_senders\" with codec = \"{codec}\": every member sends \
+         every value, so this is the mean: take rule = \"mean\", or codec = \"topk-2bit\""
+    )]
+    SendersOfAll {
+        /// The codec.
+        codec: &'static str,
+    },
     /// A chunk has no square shape.
     #[error(
         "plan.exchange.chunk: expected a power of four from 16 to 65536, found {found}: take \

@@ -11,7 +11,7 @@ use super::{
 use crate::{charter::Decimal, encoding::Canonical, ids::Digest};
 
 /// The version of this layout.
-const LAYOUT_VERSION: u16 = 2;
+const LAYOUT_VERSION: u16 = 3;
 
 impl Plan {
     /// Appends the canonical layout of this plan.
@@ -95,8 +95,16 @@ fn exchange(plan: &ExchangePlan, out: &mut Canonical) {
     out.u8(match plan.rule {
         AggregationRule::Mean => 1,
         AggregationRule::CenteredClip => 2,
+        AggregationRule::MeanOfSenders => 3,
+        AggregationRule::TrimmedMean => 4,
+        AggregationRule::Median => 5,
+        AggregationRule::Krum => 6,
+        AggregationRule::MultiKrum => 7,
+        AggregationRule::GeometricMedian => 8,
     });
     out.u32(plan.clip_iterations);
+    out.u32(plan.assumed_liars).u32(plan.multi_krum_keep);
+    out.u8(u8::from(plan.clip_to_median_norm));
     decimals(out, &[plan.weight_cap, plan.max_abs, plan.max_norm]);
     out.u64(plan.max_payload_bytes).u32(plan.minimum_updates);
     out.u8(match plan.base_rule {

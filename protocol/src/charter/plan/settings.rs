@@ -60,8 +60,15 @@ impl Plan {
     /// # Panics
     /// Where more than 255 clipping iterations are asked for, which [`Self::validate`] refuses.
     pub fn aggregation(&self) -> Rule {
+        let (liars, keep) = (self.exchange.assumed_liars, self.exchange.multi_krum_keep);
         match self.exchange.rule {
             AggregationRule::Mean => Rule::Mean,
+            AggregationRule::MeanOfSenders => Rule::MeanOfSenders,
+            AggregationRule::TrimmedMean => Rule::TrimmedMean { liars },
+            AggregationRule::Median => Rule::Median,
+            AggregationRule::Krum => Rule::Krum { liars },
+            AggregationRule::MultiKrum => Rule::MultiKrum { liars, keep },
+            AggregationRule::GeometricMedian => Rule::GeometricMedian,
             AggregationRule::CenteredClip => Rule::CenteredClip {
                 iterations: u8::try_from(self.exchange.clip_iterations)
                     .expect("a valid plan has at most 16 iterations"),
@@ -69,7 +76,7 @@ impl Plan {
         }
     }
 
-    /// What a member may weigh in the mean.
+    /// How much one member may count.
     ///
     /// # Panics
     /// Where the cap is negative, which [`Self::validate`] refuses.
@@ -78,6 +85,7 @@ impl Plan {
         let max_share_billionths = u64::try_from(share).expect("a valid cap is above 0");
         Caps {
             max_share_billionths,
+            median_norm: self.exchange.clip_to_median_norm,
         }
     }
 
@@ -113,7 +121,14 @@ mod tests {
         high.exchange.clip_iterations = 16;
         (high.exchange.chunk, high.exchange.keep) = (65_536, 65_536);
         high.exchange.weight_cap = Decimal::from_billionths(250_000_000);
-        vec![Plan::nano(), Plan::sparse(), low, high]
+        let mut chosen = Plan::nano();
+        chosen.exchange.rule = AggregationRule::MultiKrum;
+        (
+            chosen.exchange.assumed_liars,
+            chosen.exchange.multi_krum_keep,
+        ) = (1, 4);
+        chosen.exchange.minimum_updates = 7;
+        vec![Plan::nano(), Plan::sparse(), low, high, chosen]
     }
 
     #[test]
@@ -124,7 +139,7 @@ mod tests {
         };
         let layout = Layout::new(vec![spec]).expect("one tensor is a layout");
         for plan in extremes() {
-            assert_eq!(plan.validate(4, 3), Ok(()));
+            assert_eq!(plan.validate(10, 7), Ok(()));
             assert_eq!(plan.codec().check(&layout), Ok(()));
             assert_eq!(plan.aggregation().check(), Ok(()));
             assert_eq!(plan.outer_step().check_settings(), Ok(()));

@@ -1,5 +1,7 @@
 //! Each rule of a plan, and the refusal it gives.
 
+mod soundness;
+
 use super::*;
 
 fn whole() -> Plan {
@@ -502,6 +504,9 @@ fn defaults_stand_for_what_may_be_left_out() {
         "keep",
         "max_carried",
         "clip_iterations",
+        "assumed_liars",
+        "multi_krum_keep",
+        "clip_to_median_norm",
         "weight_cap",
         "deadline_mad_factor",
         "wait_all",

@@ -17,8 +17,16 @@ use archipel_protocol::{
 };
 
 pub(super) const CODECS: [CodecKind; 6] = CodecKind::ALL;
-pub(super) const RULES: [AggregationRule; 2] =
-    [AggregationRule::Mean, AggregationRule::CenteredClip];
+pub(super) const RULES: [AggregationRule; 8] = [
+    AggregationRule::Mean,
+    AggregationRule::CenteredClip,
+    AggregationRule::MeanOfSenders,
+    AggregationRule::TrimmedMean,
+    AggregationRule::Median,
+    AggregationRule::Krum,
+    AggregationRule::MultiKrum,
+    AggregationRule::GeometricMedian,
+];
 pub(super) const OUTERS: [OuterRule; 2] = [OuterRule::Nesterov, OuterRule::Plain];
 
 /// Random numbers of a test.
@@ -50,6 +58,12 @@ pub(super) fn plan(codec: CodecKind, rule: AggregationRule, outer: OuterRule) ->
     let mut plan = Plan::nano();
     (plan.exchange.codec, plan.exchange.rule) = (codec, rule);
     (plan.exchange.chunk, plan.exchange.keep) = (16, 5);
+    let (liars, keep) = match rule {
+        AggregationRule::TrimmedMean | AggregationRule::Krum => (1, 0),
+        AggregationRule::MultiKrum => (1, 2),
+        _ => (0, 0),
+    };
+    (plan.exchange.assumed_liars, plan.exchange.multi_krum_keep) = (liars, keep);
     plan.outer.rule = outer;
     if outer == OuterRule::Plain {
         plan.outer.momentum = "0".parse().expect("a decimal");
