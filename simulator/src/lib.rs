@@ -7,6 +7,7 @@ pub mod cli;
 pub mod crypto;
 pub mod deviation;
 pub mod draws;
+pub mod experiment;
 pub mod extension;
 pub mod fuzzing;
 pub mod invariants;

@@ -11,6 +11,7 @@
 //! | 15 | a panic |
 
 mod compare;
+mod experiment;
 mod explain;
 mod fuzz;
 mod packs;
@@ -47,6 +48,8 @@ enum Command {
     Replay(replay::Args),
     /// Sets runs beside each other: one table, CSV and SVG.
     Compare(compare::Args),
+    /// Plays variants of a scenario with several seeds each, and says what holds between them.
+    Experiment(experiment::Args),
     /// Tells what led to the failure of a run.
     Explain(explain::Args),
     /// Plays a drawn scenario for each of many seeds, and keeps those that fail.
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::command(&args),
         Command::Replay(args) => replay::command(&args),
         Command::Compare(args) => compare::command(&args),
+        Command::Experiment(args) => experiment::command(&args),
         Command::Explain(args) => explain::command(&args),
         Command::Fuzz(args) => fuzz::command(&args),
         Command::Shrink(args) => shrink::command(&args),

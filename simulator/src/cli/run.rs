@@ -61,7 +61,7 @@ pub(super) struct Manner {
 }
 
 /// Cores that this process may use, 256 at most.
-fn cores() -> u16 {
+pub(super) fn cores() -> u16 {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     u16::try_from(cores).unwrap_or(u16::MAX).clamp(1, 256)
 }
