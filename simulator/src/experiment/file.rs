@@ -159,7 +159,7 @@ impl Experiment {
         for (key, value) in [("schema", "archipel-scenario/1"), ("name", &title)] {
             whole.insert(key.to_owned(), Value::String(value.to_owned()));
         }
-        let text = whole.to_string();
+        let text = format!("# Claim: an arm of {}.\n{whole}", self.name);
         match scenario::parse(&text, &format!("{}, arm {name}", self.name)) {
             Ok(scenario) => Ok(Scenario { seed, ..scenario }),
             Err(source) => Err(ExperimentError::Arm {
@@ -233,7 +233,7 @@ mod tests {
                 "which is no arm",
             ),
             ("codec = \"f32\"", "codec = \"f33\"", "arm whole values"),
-            ("at_most_percent", "at_most", "at_most"),
+            ("at_most_percent", "at_most", "Wanted"),
         ] {
             let refused = Experiment::parse(&TEXT.replace(from, to), "small.toml");
             let text = refused.expect_err(says).to_string();

@@ -5,8 +5,8 @@ use super::Experiment;
 /// The names of all, and their files.
 #[rustfmt::skip]
 const FILES: [(&str, &str); 2] = [
-    ("R5-codecs", include_str!("../../experiments/R5-codecs.toml")),
-    ("B-rules", include_str!("../../experiments/B-rules.toml")),
+    ("r5-codecs", include_str!("../../experiments/r5-codecs.toml")),
+    ("b-rules", include_str!("../../experiments/b-rules.toml")),
 ];
 
 /// The names of all experiments.
