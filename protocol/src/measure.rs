@@ -6,7 +6,7 @@
 use crate::{
     charter::Plan,
     codec::{Codec, CodecError, DecodeError, Limits, Update, decode_into, encode_into},
-    fold::fold,
+    fold::fold_owned,
     layout::{Layout, TensorSpec},
     random::Stream,
     state::Tensors,
@@ -116,7 +116,7 @@ pub fn folding(
     let (mut folds, mut passes) = (Vec::new(), Vec::new());
     for run in 0..=runs {
         let began = clock();
-        state = fold(plan, layout, &state, black_box(&cut)).tensors;
+        state = fold_owned(plan, layout, state, black_box(&cut)).tensors;
         let folded = clock();
         black_box(&mut pass)
             .iter_mut()

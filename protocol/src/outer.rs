@@ -9,8 +9,11 @@
 //! fused. A step touches nothing unless all of its results are finite. A state that is stepped in
 //! parts is first checked in all of its parts with [`Outer::check`].
 
+mod streaming;
 #[cfg(test)]
 mod tests;
+
+pub use streaming::{Streaming, StreamingError};
 
 use crate::layout::Layout;
 

@@ -1,6 +1,7 @@
 //! `archipel bench`: how fast this machine does what a node does.
 
 mod codec;
+mod fold;
 mod memory;
 mod train;
 mod update;
@@ -14,6 +15,8 @@ pub enum BenchCommand {
     Train(train::TrainArgs),
     /// Write and read an update with every codec, beside copying it.
     Codec(codec::CodecArgs),
+    /// Fold a cut of decoded updates, beside reading and writing the parameters once.
+    Fold(fold::FoldArgs),
 }
 
 /// `archipel bench`.
@@ -24,5 +27,6 @@ pub fn bench(command: &BenchCommand) -> anyhow::Result<()> {
     match command {
         BenchCommand::Train(args) => train::run(args),
         BenchCommand::Codec(args) => codec::run(args),
+        BenchCommand::Fold(args) => fold::run(args),
     }
 }

@@ -3,13 +3,33 @@ use std::{
     env,
     fs::{self, OpenOptions},
     io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::{PoisonError, RwLock, RwLockReadGuard},
 };
 
 use super::*;
 
-fn temporary() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a temporary folder")
+/// Held for writing while a process is started: between fork and exec the child has a copy of
+/// every lock that is held, and who opens a store again in that moment finds it taken.
+static FORKING: RwLock<()> = RwLock::new(());
+
+/// A folder whose stores are opened while no process is started.
+struct Temporary {
+    folder: tempfile::TempDir,
+    _not_forking: RwLockReadGuard<'static, ()>,
+}
+
+impl Temporary {
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn temporary() -> Temporary {
+    Temporary {
+        folder: tempfile::tempdir().expect("a temporary folder"),
+        _not_forking: FORKING.read().unwrap_or_else(PoisonError::into_inner),
+    }
 }
 
 fn refusal(dir: &Path) -> StoreError {
@@ -408,6 +428,17 @@ fn append_for_ever(dir: &Path) -> ! {
     unreachable!("numbers outlast the test")
 }
 
+fn started(name: &str, folder: &Path) -> Child {
+    let _forking = FORKING.write().unwrap_or_else(PoisonError::into_inner);
+    Command::new(env::current_exe().expect("this test"))
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started")
+}
+
 #[test]
 fn a_killed_process_loses_nothing_it_synced() {
     if let Ok(dir) = env::var(CHILD) {
@@ -416,14 +447,8 @@ fn a_killed_process_loses_nothing_it_synced() {
     let name = concat!(module_path!(), "::a_killed_process_loses_nothing_it_synced");
     let name = name.split_once("::").expect("a path").1;
     for kill_after in [0, 5, 15, 16, 40] {
-        let folder = temporary();
-        let mut child = Command::new(env::current_exe().expect("this test"))
-            .args(["--exact", name, "--nocapture"])
-            .env(CHILD, folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("started");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut child = started(name, folder.path());
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let target = format!("durable {kill_after}");
         let reached = lines.map_while(Result::ok).any(|line| line == target);

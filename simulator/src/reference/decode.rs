@@ -297,7 +297,8 @@ fn read_half_bytes(
             let length = left.min(HALF_BLOCK);
             let (position, scale) = (values.len(), bytes.half()?);
             let zero = scale.to_bits() == 0;
-            if !zero && !(scale.is_normal() && scale > 0.0) {
+            let positive = scale.is_normal() && scale > 0.0;
+            if !zero && !positive {
                 let found = scale;
                 return Err(PayloadError::Scale { position, found });
             }

@@ -34,7 +34,7 @@ pub struct CodecArgs {
     json: bool,
 }
 
-fn named(name: &str) -> Result<CodecKind, String> {
+pub(super) fn named(name: &str) -> Result<CodecKind, String> {
     CodecKind::named(name).ok_or_else(|| {
         let names = CodecKind::ALL.map(CodecKind::name).join(", ");
         format!("expected one of {names}")
