@@ -134,6 +134,7 @@ mod language {
         let problem = Problem::Language(LanguageSettings {
             data,
             evaluate_bytes: 1024,
+            ..LanguageSettings::default()
         });
         let charter = charter(&members, plan.clone());
         Learning::new(&problem, &charter, &members, 3, threads).expect("a small model")
@@ -293,7 +294,7 @@ mod language {
             small(),
             LanguageSettings {
                 evaluate_bytes: 0,
-                ..LanguageSettings::default()
+                ..LanguageSettings::default()..LanguageSettings::default()
             },
         );
         assert!(

@@ -59,7 +59,8 @@ pub enum Wanted {
     AtMostPercent(f64),
     /// The perplexity, e^loss in nats a byte, is at most so many percent above the other's.
     PerplexityAtMostPercent(f64),
-    /// The loss is above the other's by at least so many standard deviations of both.
+    /// The loss is above the other's by at least so many standard deviations of the difference,
+    /// seed by seed.
     WorseBySigma(f64),
     /// Each member sends at most one part in so many of the other arm's bytes.
     FewerBytes(f64),

@@ -29,13 +29,7 @@ impl Outcome {
 
     /// Standard deviation of the last losses, of a sample; 0 for one run.
     pub fn sigma(&self) -> f64 {
-        let losses = self.losses();
-        let (mean, count) = (mean(&losses), losses.len());
-        if count < 2 || !mean.is_finite() {
-            return 0.0;
-        }
-        let squares: f64 = losses.iter().map(|loss| (loss - mean).powi(2)).sum();
-        (squares / (count - 1) as f64).sqrt()
+        sigma(&self.losses())
     }
 
     /// Bytes of payloads that a member sends in a round on average, what it passes on included.
@@ -50,6 +44,22 @@ impl Outcome {
         };
         mean(&self.runs.iter().map(each).collect::<Vec<_>>())
     }
+}
+
+/// How much worse an arm ends than another, seed by seed: with the same draws for both, what a seed
+/// does to both is not in it.
+fn differences(arm: &Outcome, against: &Outcome) -> Vec<f64> {
+    let pairs = arm.losses().into_iter().zip(against.losses());
+    pairs.map(|(arm, against)| arm - against).collect()
+}
+
+fn sigma(values: &[f64]) -> f64 {
+    let (mean, count) = (mean(values), values.len());
+    if count < 2 || !mean.is_finite() {
+        return 0.0;
+    }
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (squares / (count - 1) as f64).sqrt()
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -87,7 +97,12 @@ fn judged(check: &Check, arm: &Outcome, against: &Outcome) -> Judged {
         Wanted::AtMostPercent(limit) => {
             let found = percent(arm.mean() / against.mean());
             let wanted = format!("loss of {name} ≤ {other} + {limit} %");
-            (wanted, format!("{found:+.2} %"), found <= limit)
+            let spread = 100.0 * sigma(&differences(arm, against)) / against.mean();
+            (
+                wanted,
+                format!("{found:+.2} % (σ {spread:.2})"),
+                found <= limit,
+            )
         }
         Wanted::PerplexityAtMostPercent(limit) => {
             // Losses are in bits: 2^bits is e^nats.
@@ -96,7 +111,7 @@ fn judged(check: &Check, arm: &Outcome, against: &Outcome) -> Judged {
             (wanted, format!("{found:+.2} %"), found <= limit)
         }
         Wanted::WorseBySigma(limit) => {
-            let spread = (arm.sigma().powi(2) + against.sigma().powi(2)).sqrt();
+            let spread = sigma(&differences(arm, against));
             let found = (arm.mean() - against.mean()) / spread.max(1e-12);
             let wanted = format!("loss of {name} ≥ {other} + {limit} σ");
             (wanted, format!("{found:+.1} σ"), found >= limit)

@@ -15,7 +15,7 @@ use super::{
 };
 use archipel_protocol::{
     charter::{Charter, Plan},
-    ids::{BlobHash, MemberId, RunId},
+    ids::{BlobHash, MemberId},
     layout::Layout,
     member::TrainTask,
     random::derive_key,
@@ -31,7 +31,8 @@ use std::sync::Arc;
 /// The problem of one world.
 pub(super) struct Language {
     plan: Plan,
-    run_id: RunId,
+    /// What initial parameters and batches are drawn from: the run's identity, or the seed alone.
+    lot: [u8; 32],
     members: Vec<MemberId>,
     model: ModelConfig,
     layout: Layout,
@@ -92,7 +93,10 @@ impl Language {
             engine: None,
         });
         Ok(Self {
-            run_id: charter.run_id(),
+            lot: match settings.same_draws {
+                false => charter.run_id().0,
+                true => derive_key("archipel/simulator/same-draws/v1", &[&seed.to_be_bytes()]),
+            },
             members: members.to_vec(),
             evaluate_bytes: settings.evaluate_bytes as usize,
             pool: pool.map_err(LearningError::Threads)?,
@@ -109,7 +113,7 @@ impl Language {
 
     /// The first weights of the run, as every node computes them.
     pub fn founding(&self) -> Vec<f32> {
-        let seed = derive_key("archipel/initial-parameters/v1", &[&self.run_id.0]);
+        let seed = derive_key("archipel/initial-parameters/v1", &[&self.lot]);
         initial_params(&self.model, seed).expect("the shape was checked when this was made")
     }
 
@@ -183,7 +187,7 @@ impl Language {
             micro_batch: inner.micro_batch,
             schedule_offset: task.schedule,
             optimizer: AdamWConfig::from(inner),
-            batch_key: derive_key("archipel/batch-key/v1", &[&self.run_id.0, &round, &me.0]),
+            batch_key: derive_key("archipel/batch-key/v1", &[&self.lot, &round, &me.0]),
             mixture: Vec::new(),
         }
     }

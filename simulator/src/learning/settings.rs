@@ -26,6 +26,7 @@ impl Problem {
             Mode::Train => Self::Language(LanguageSettings {
                 data: spec.data.clone(),
                 evaluate_bytes: spec.evaluate_bytes,
+                same_draws: spec.same_draws,
             }),
         }
     }
@@ -70,6 +71,9 @@ pub struct LanguageSettings {
     pub data: Option<PathBuf>,
     /// Held-out bytes of each source that one evaluation looks at: 16 to 65,536.
     pub evaluate_bytes: u32,
+    /// Whether initial parameters and batches follow from the seed alone, so that runs of other
+    /// plans draw the same; a real run's follow from its identity.
+    pub same_draws: bool,
 }
 
 impl Default for LanguageSettings {
@@ -77,6 +81,7 @@ impl Default for LanguageSettings {
         Self {
             data: None,
             evaluate_bytes: 4096,
+            same_draws: false,
         }
     }
 }

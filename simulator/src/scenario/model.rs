@@ -170,6 +170,9 @@ pub struct LearningSpec {
     pub data: Option<PathBuf>,
     /// Held-out bytes of each source that one evaluation of a language model looks at.
     pub evaluate_bytes: u32,
+    /// Whether runs of other plans with this seed start from the same parameters and draw the same
+    /// batches.
+    pub same_draws: bool,
     /// Rounds between evaluations.
     pub evaluate_every: u64,
 }
@@ -184,6 +187,7 @@ impl Default for LearningSpec {
             learning_rate: 0.05,
             data: None,
             evaluate_bytes: 4096,
+            same_draws: false,
             evaluate_every: 1,
         }
     }

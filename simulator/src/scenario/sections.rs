@@ -13,7 +13,7 @@ pub(super) const STOP_KEYS: [&str; 3] = ["rounds", "sim_time", "wall_time"];
 /// Keys of `[crypto]`.
 pub(super) const CRYPTO_KEYS: [&str; 3] = ["mode", "verify", "sign"];
 /// Keys of `[learning]`.
-pub(super) const LEARNING_KEYS: [&str; 8] = [
+pub(super) const LEARNING_KEYS: [&str; 9] = [
     "parameters",
     "heterogeneity",
     "noise",
@@ -21,6 +21,7 @@ pub(super) const LEARNING_KEYS: [&str; 8] = [
     "learning_rate",
     "data",
     "evaluate_bytes",
+    "same_draws",
     "evaluate_every",
 ];
 /// Keys of `[heal]`.
@@ -144,7 +145,7 @@ pub(super) fn learning(root: &Table<'_>, mode: Mode) -> Read<LearningSpec> {
     table.only(&LEARNING_KEYS)?;
     let foreign: (&[&str], _, _) = match mode {
         Mode::Protocol => (
-            &["data", "evaluate_bytes"],
+            &["data", "evaluate_bytes", "same_draws"],
             "train",
             "a quadratic reads no text",
         ),
@@ -190,6 +191,9 @@ pub(super) fn learning(root: &Table<'_>, mode: Mode) -> Read<LearningSpec> {
     if let Some(field) = table.field("evaluate_bytes") {
         let found = field.whole(16, 65_536)?;
         learning.evaluate_bytes = u32::try_from(found).expect("the range fits");
+    }
+    if let Some(field) = table.field("same_draws") {
+        learning.same_draws = field.flag()?;
     }
     if let Some(field) = table.field("data") {
         learning.data = Some(PathBuf::from(field.text("a folder in quotes")?));
