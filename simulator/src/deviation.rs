@@ -16,6 +16,15 @@ use archipel_protocol::{
 };
 use std::sync::Arc;
 
+/// What another member learnt in a round, before anything became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learnt {
+    /// Its position in the world.
+    pub index: u32,
+    /// Its pseudo-gradient: without residual, not encoded.
+    pub delta: Vec<f32>,
+}
+
 /// The member that deviates, as its deviation sees it.
 pub struct Seat<'a> {
     /// Its position in the world.
@@ -40,6 +49,10 @@ pub struct Seat<'a> {
     pub draws: &'a mut Draws,
     /// How much it deviates, where that has a measure.
     pub strength: Option<f64>,
+    /// What the honest members that have begun its round learn or have learnt in it, in the order
+    /// of the federation, while [`Deviation::gradient`] of one that [sees all](Deviation::sees_all)
+    /// runs; else empty.
+    pub honest: &'a [Learnt],
     /// Payloads put here are kept by it, and served to who asks for their hash.
     pub store: &'a mut Vec<Arc<Payload>>,
     /// What is put here is carried out behind what the machine asks for.
@@ -80,6 +93,12 @@ pub trait Deviation: Send {
     /// By how much later a message arrives than it would, in microseconds.
     fn later_us(&mut self, _site: &mut Seat<'_>, _message: &Message) -> u64 {
         0
+    }
+
+    /// Whether it is shown what honest members learn, whatever virtual time says: the omniscient
+    /// attacker of the literature.
+    fn sees_all(&self) -> bool {
+        false
     }
 
     /// Changes a pseudo-gradient before it is encoded. `base` is the state it was trained from.

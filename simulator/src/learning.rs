@@ -28,7 +28,7 @@ pub use settings::{LanguageSettings, Problem, QuadraticSettings};
 
 use archipel_protocol::{
     charter::Charter,
-    ids::{BlobHash, Digest, MemberId, Round},
+    ids::{BlobHash, Digest, MemberId, Root, Round},
     layout::Layout,
     member::TrainTask,
     state::Tensors,
@@ -57,6 +57,7 @@ enum Kind {
 pub struct Job {
     member: u32,
     round: Round,
+    base: Root,
     work: Work,
 }
 
@@ -231,10 +232,10 @@ impl Learning {
             #[cfg(feature = "lm")]
             Kind::Language(language) => Work::Running(language.begin(member, task, base, before)),
         };
-        let round = task.round;
         Job {
             member,
-            round,
+            round: task.round,
+            base: task.base,
             work,
         }
     }
@@ -245,18 +246,7 @@ impl Learning {
     /// A number that is not finite, or an engine that refuses.
     pub fn finish(&mut self, job: Job) -> Result<Gradient, LearningError> {
         let (member, round) = (job.member, job.round);
-        let course = match job.work {
-            Work::Done(result) => result?,
-            #[cfg(feature = "lm")]
-            Work::Running(training) => {
-                let failed = |source| LearningError::Training {
-                    member,
-                    round,
-                    source,
-                };
-                training.wait().map_err(failed)?
-            }
-        };
+        let course = job.wait()?;
         self.memories[member as usize].note(round, course.after);
         Ok(course.gradient)
     }
@@ -320,6 +310,43 @@ impl Learning {
             Kind::Quadratic(quadratic) => quadratic.bytes(),
             #[cfg(feature = "lm")]
             Kind::Language(language) => language.bytes(),
+        }
+    }
+}
+
+impl Job {
+    /// What the round will have come to, ahead of virtual time: waits for it. Nothing where it
+    /// fails. What [`Learning::finish`] gives is the same, peeked at or not.
+    pub fn peek(&mut self, base: Root) -> Option<&[f32]> {
+        if self.base != base {
+            return None;
+        }
+        #[cfg(feature = "lm")]
+        if let Work::Running(_) = self.work {
+            let none = Work::Done(Err(LearningError::NotBuilt));
+            let work = std::mem::replace(&mut self.work, none);
+            let running = Job { work, ..*self };
+            self.work = Work::Done(running.wait());
+        }
+        match &self.work {
+            Work::Done(Ok(course)) => Some(&course.gradient.delta),
+            _ => None,
+        }
+    }
+
+    fn wait(self) -> Result<Course, LearningError> {
+        match self.work {
+            Work::Done(result) => result,
+            #[cfg(feature = "lm")]
+            Work::Running(training) => {
+                let (member, round) = (self.member, self.round);
+                let failed = |source| LearningError::Training {
+                    member,
+                    round,
+                    source,
+                };
+                training.wait().map_err(failed)
+            }
         }
     }
 }

@@ -48,7 +48,7 @@ const fn case(lie: &'static str, from: u64, sign: Sign) -> Case {
 
 const UNSIGNED: &str = "the signature does not hold";
 
-const CASES: [Case; 19] = [
+const CASES: [Case; 27] = [
     case("equivocate-update", 0, Sign::Proven(&["headers"])),
     case(
         "equivocate-vote",
@@ -92,6 +92,14 @@ const CASES: [Case; 19] = [
         0,
         Sign::Excluded(&["has no vote in this epoch", UNSIGNED]),
     ),
+    case("noise", 0, Sign::Counted),
+    case("constant", 0, Sign::Counted),
+    case("delayed", 0, Sign::Counted),
+    case("alie", 0, Sign::Counted),
+    case("ipm", 0, Sign::Counted),
+    case("min-max", 0, Sign::Counted),
+    case("mimic", 0, Sign::Counted),
+    case("free-rider-previous", 0, Sign::Counted),
 ];
 
 fn liars(seed: u64, members: u32) -> Vec<u32> {
@@ -104,7 +112,7 @@ fn liars(seed: u64, members: u32) -> Vec<u32> {
     liars
 }
 
-fn byzantine(lie: &str, member: u32) -> Window {
+fn byzantine(lie: &str, strength: Option<f64>, member: u32) -> Window {
     Window {
         fault: format!("lie-{member}"),
         at: When::At(0),
@@ -112,7 +120,7 @@ fn byzantine(lie: &str, member: u32) -> Window {
         effect: Effect::Byzantine {
             member,
             behaviour: lie.to_owned(),
-            strength: None,
+            strength,
         },
     }
 }
@@ -127,20 +135,28 @@ fn play(lie: &str, seed: u64, members: u32, (lossy, crypto): (bool, Option<Crypt
     }
     let windows = liars(seed, members)
         .into_iter()
-        .map(|member| byzantine(lie, member));
-    let schedule = Schedule {
-        windows: windows.collect(),
-    };
+        .map(|member| byzantine(lie, None, member));
+    let why = format!("{lie} seed {seed} of {members}, lossy: {lossy}");
+    run(scenario, windows.collect(), &why)
+}
+
+fn run(scenario: Scenario, windows: Vec<Window>, why: &str) -> World {
+    let (world, ending) = begin(scenario, windows);
+    let violations = world.invariants.violations();
+    assert!(violations.is_empty(), "{why}: {violations:?}");
+    assert_eq!(ending, Ending::Rounds, "{why}");
+    world
+}
+
+/// A run to its end, whatever that is.
+fn begin(scenario: Scenario, windows: Vec<Window>) -> (World, Ending) {
+    let schedule = Schedule { windows };
     let mut world =
         World::new(&Arc::new(scenario), &Arc::new(schedule), 1).expect("a scenario that runs");
     world.keep_events = true;
     world.start_all();
     let ending = world.run(&mut |_| true);
-    let violations = world.invariants.violations();
-    let why = format!("{lie} seed {seed} of {members}, lossy: {lossy}");
-    assert!(violations.is_empty(), "{why}: {violations:?}");
-    assert_eq!(ending, Ending::Rounds, "{why}");
-    world
+    (world, ending)
 }
 
 /// What honest members told, with their positions.
@@ -310,6 +326,78 @@ fn every_lie_of_scenarios_can_be_told_and_is_tested() {
     for known in BEHAVIOURS {
         let told = lies::lie(known.name).is_some();
         assert_eq!(told, known.missing.is_none(), "{}", known.name);
+    }
+}
+
+/// Seven members, one of whom lies where a lie is given, under a rule and limits.
+fn under(rule: AggregationRule, lie: Option<(&str, f64)>, limits: Option<&str>) -> (World, Ending) {
+    let mut scenario = Scenario::plain(1, 7, ROUNDS);
+    let exchange = &mut scenario.plan.exchange;
+    exchange.rule = rule;
+    if let Some(limits) = limits {
+        exchange.max_abs = limits.parse().expect("a number");
+        exchange.max_norm = exchange.max_abs;
+    }
+    let windows = lie.map(|(lie, strength)| byzantine(lie, Some(strength), 3));
+    begin(scenario, windows.into_iter().collect())
+}
+
+/// The loss that seven honest members under a mean end with is 3·10⁻⁶.
+const HONEST: f64 = 1e-5;
+/// What `centered_clip` ends with under any of these lies is below this.
+const BORNE: f64 = 0.05;
+
+#[test]
+fn a_mean_bears_no_long_lies_and_centered_clip_does() {
+    let far = Some("1000000");
+    for (lie, strength, limits) in [
+        ("sign-flip", 10.0, None),
+        ("sign-flip", 1000.0, far),
+        ("constant", 10.0, None),
+        ("noise", 1000.0, far),
+    ] {
+        let (world, ending) = under(AggregationRule::Mean, Some((lie, strength)), limits);
+        assert_eq!(ending, Ending::Violated, "{lie} {strength}");
+        let first = &world.invariants.violations()[0].invariant;
+        assert_eq!(first, "C3", "{lie} {strength}: the loss goes away");
+        let (world, ending) = under(AggregationRule::CenteredClip, Some((lie, strength)), limits);
+        assert_eq!(ending, Ending::Rounds, "{lie} {strength}");
+        assert!(is_counted(&world, world.sites[3].id, 0), "{lie} {strength}");
+        let loss = world.loss(0).expect("a state");
+        assert!(loss < BORNE, "{lie} {strength}: {loss}");
+    }
+}
+
+#[test]
+fn what_is_longer_than_the_plan_allows_is_refused_under_any_rule() {
+    for rule in [AggregationRule::Mean, AggregationRule::CenteredClip] {
+        let (world, ending) = under(rule, Some(("sign-flip", 1000.0)), None);
+        assert_eq!(ending, Ending::Rounds);
+        assert!(!is_counted(&world, world.sites[3].id, 0));
+        assert!(is_refused(&world, 0, "payload: "));
+    }
+}
+
+#[test]
+fn lies_that_look_honest_move_a_mean_and_stay_small() {
+    let (honest, _) = under(AggregationRule::Mean, None, None);
+    assert!(honest.loss(0).expect("a state") < HONEST);
+    for (lie, strength) in [
+        ("sign-flip", 1.0),
+        ("delayed", 5.0),
+        ("alie", 1.0),
+        ("alie", 1.5),
+        ("min-max", 1.0),
+        ("mimic", 1.0),
+    ] {
+        let (world, ending) = under(AggregationRule::Mean, Some((lie, strength)), None);
+        assert_eq!(ending, Ending::Rounds, "{lie} {strength}");
+        let loss = world.loss(0).expect("a state");
+        assert!(loss > 100.0 * HONEST, "{lie} {strength}: {loss}");
+        let (world, ending) = under(AggregationRule::CenteredClip, Some((lie, strength)), None);
+        assert_eq!(ending, Ending::Rounds, "{lie} {strength}");
+        let loss = world.loss(0).expect("a state");
+        assert!(loss < BORNE, "{lie} {strength}: {loss}");
     }
 }
 

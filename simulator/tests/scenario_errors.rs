@@ -133,16 +133,6 @@ fn a_missing_or_wrong_unit() {
 
 #[test]
 fn a_fault_the_mode_cannot_apply() {
-    for lie in ["alie", "ipm", "min-max", "mimic"] {
-        let text = fault(
-            "byzantine",
-            &format!("targets = \"eu-1\"\nbehaviour = \"{lie}\""),
-        );
-        four(lie, &text, "behaviour", &[lie, "mode = \"train\""]);
-        let train = format!("{HEAD}mode = \"train\"\n{STOP}{GROUP}{text}");
-        let error = parse(&train, "x.toml").expect_err("no rule that it is told against");
-        assert!(error.to_string().contains("cannot be told"), "{error}");
-    }
     let text = fault(
         "byzantine",
         "targets = \"eu-1\"\nbehaviour = \"equivocate-log\"",

@@ -8,15 +8,24 @@
 //! In all of them no invariant may break, the honest members go through all rounds, and they end on
 //! one root.
 
+mod alie;
+mod constant;
 mod copy_cat;
+mod crowd;
 mod decompression_bomb;
+mod delayed;
 mod equivocate_update;
 mod equivocate_vote;
 mod false_witness;
 mod free_rider;
+mod free_rider_previous;
+mod ipm;
 mod late;
 mod lazy;
+mod mimic;
+mod min_max;
 mod nan;
+mod noise;
 mod oversize;
 mod replay_old_round;
 mod retold;
@@ -53,6 +62,14 @@ pub const NAMES: &[&str] = &[
     "lazy",
     "false-witness",
     "unknown-key",
+    "noise",
+    "constant",
+    "delayed",
+    "alie",
+    "ipm",
+    "min-max",
+    "mimic",
+    "free-rider-previous",
 ];
 
 /// A lie by its name in scenarios.
@@ -77,6 +94,14 @@ pub fn lie(name: &str) -> Option<Box<dyn Deviation>> {
         "lazy" => Box::new(lazy::Lazy::default()),
         "false-witness" => Box::new(false_witness::FalseWitness::default()),
         "unknown-key" => Box::new(unknown_key::UnknownKey),
+        "noise" => Box::new(noise::Gaussian),
+        "constant" => Box::new(constant::Constant),
+        "delayed" => Box::new(delayed::Delayed::default()),
+        "alie" => Box::new(alie::Alie),
+        "ipm" => Box::new(ipm::Ipm),
+        "min-max" => Box::new(min_max::MinMax),
+        "mimic" => Box::new(mimic::Mimic),
+        "free-rider-previous" => Box::new(free_rider_previous::FreeRiderPrevious::default()),
         _ => return None,
     })
 }

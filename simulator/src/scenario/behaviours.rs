@@ -5,8 +5,6 @@
 pub struct Behaviour {
     /// Its name.
     pub name: &'static str,
-    /// Whether it lies with gradients, which only a model in training has.
-    pub train_only: bool,
     /// What `strength` means, where the lie has a measure.
     pub strength: Option<&'static str>,
     /// The least strength.
@@ -18,7 +16,6 @@ pub struct Behaviour {
 const fn lie(name: &'static str) -> Behaviour {
     Behaviour {
         name,
-        train_only: false,
         strength: None,
         least: 0.0,
         missing: None,
@@ -33,18 +30,6 @@ const fn measured(name: &'static str, strength: &'static str, least: f64) -> Beh
     }
 }
 
-/// What has no rule yet that it is told against.
-const NEEDS_RULES: &str = "it is told against robust aggregation rules that the plan does not \
-                           have; scale and sign-flip lie with gradients";
-
-const fn gradient(name: &'static str) -> Behaviour {
-    Behaviour {
-        train_only: true,
-        missing: Some(NEEDS_RULES),
-        ..lie(name)
-    }
-}
-
 const fn unseen(name: &'static str, why: &'static str) -> Behaviour {
     Behaviour {
         missing: Some(why),
@@ -52,12 +37,9 @@ const fn unseen(name: &'static str, why: &'static str) -> Behaviour {
     }
 }
 
-/// All of them. Those that need training are ALIE (arXiv 1902.06156), IPM (arXiv 1903.03936),
-/// min-max (Shejwalkar and Houmansadr, NDSS 2021) and mimic (arXiv 2006.09365).
-///
-/// Those that cannot be told are known by name, so that a scenario that asks for one is refused
+/// All of them. Those that cannot be told are known by name, so that a scenario that asks for one is refused
 /// with the reason.
-pub const BEHAVIOURS: [Behaviour; 24] = [
+pub const BEHAVIOURS: [Behaviour; 28] = [
     lie("equivocate-update"),
     lie("equivocate-vote"),
     unseen(
@@ -74,7 +56,7 @@ pub const BEHAVIOURS: [Behaviour; 24] = [
     ),
     lie("nan"),
     measured("scale", "factor of the update", -1e6),
-    lie("sign-flip"),
+    measured("sign-flip", "factor of the opposite update", 0.0),
     lie("stale-base"),
     lie("wrong-codec"),
     lie("oversize"),
@@ -85,8 +67,16 @@ pub const BEHAVIOURS: [Behaviour; 24] = [
     lie("lazy"),
     lie("false-witness"),
     lie("unknown-key"),
-    gradient("alie"),
-    gradient("ipm"),
-    gradient("min-max"),
-    gradient("mimic"),
+    measured("noise", "length of the noise in honest lengths", 0.0),
+    measured("constant", "length of the push in honest lengths", -1e6),
+    measured("delayed", "rounds by which updates are old", 1.0),
+    measured("alie", "standard deviations from the mean", 0.0),
+    measured("ipm", "factor of the opposite mean", 0.0),
+    lie("min-max"),
+    lie("mimic"),
+    measured(
+        "free-rider-previous",
+        "length of the noise in lengths of the aggregate",
+        0.0,
+    ),
 ];

@@ -6,7 +6,7 @@ mod effects;
 mod links;
 
 use super::{
-    FaultDetail, FaultSpec, Mode,
+    FaultDetail, FaultSpec,
     error::Problem,
     groups::{Members, spelled},
     reading::{Read, Table},
@@ -101,17 +101,12 @@ pub(super) const KINDS: [Kind; 38] = {
 struct Reader<'r, 'a> {
     table: Table<'a>,
     members: &'r Members<'a>,
-    mode: Mode,
     kind: &'static Kind,
     for_us: Option<u64>,
 }
 
 /// Reads all faults. Members that a fault starts are marked.
-pub(super) fn read<'a>(
-    root: &Table<'a>,
-    members: &mut Members<'a>,
-    mode: Mode,
-) -> Read<Vec<FaultSpec>> {
+pub(super) fn read<'a>(root: &Table<'a>, members: &mut Members<'a>) -> Read<Vec<FaultSpec>> {
     let tables = root.tables("fault")?;
     if tables.len() > MAX_FAULTS {
         let (found, limit) = (tables.len() as u64, MAX_FAULTS as u64);
@@ -129,7 +124,7 @@ pub(super) fn read<'a>(
                 first,
             });
         }
-        let fault = fault(&table, name, members, mode)?;
+        let fault = fault(&table, name, members)?;
         if fault.kind == "join-storm" {
             members.join_later(&fault.targets);
         }
@@ -138,7 +133,7 @@ pub(super) fn read<'a>(
     Ok(faults)
 }
 
-fn fault(table: &Table<'_>, id: &str, members: &Members<'_>, mode: Mode) -> Read<FaultSpec> {
+fn fault(table: &Table<'_>, id: &str, members: &Members<'_>) -> Read<FaultSpec> {
     let field = table.need("kind", "kind = \"crash\"")?;
     let found = field.text("the name of a kind of fault in quotes")?;
     let Some(kind) = KINDS.iter().find(|kind| kind.name == found) else {
@@ -156,7 +151,6 @@ fn fault(table: &Table<'_>, id: &str, members: &Members<'_>, mode: Mode) -> Read
         for_us: lasting(&table, kind)?,
         table,
         members,
-        mode,
         kind,
     };
     let (targets, detail) = reader.detail()?;

@@ -138,7 +138,7 @@ fn scenario(source: &Source<'_>, root: &Table<'_>, text: &str) -> Read<Scenario>
             .unwrap_or(4 * u64::from(learning.parameters)),
     };
     let plan = draft.finish(root, fault_model, &world)?;
-    let faults = faults::read(root, &mut members, mode)?;
+    let faults = faults::read(root, &mut members)?;
     let heal = sections::heal(root)?;
     check_times(root, &stop, &faults, heal.as_ref())?;
     let scenario = Scenario {

@@ -10,7 +10,7 @@ use crate::{
 use archipel_protocol::{
     codec::{Residual, Update, decode, encode, validate},
     fold::{Folding, fold, manifest_after},
-    ids::{BlobHash, Round, Timestamp},
+    ids::{BlobHash, Root, Round, Timestamp},
     member::{FetchFault, FoldTask, Folded, ResidualRule, TrainTask, Trained},
     state::{Tensors, tensor_hash},
 };
@@ -114,6 +114,18 @@ impl FoldMemory {
 }
 
 impl Site {
+    /// What this member has learnt or is about to learn in the round of a task, from its base.
+    pub(crate) fn learns(&mut self, task: &TrainTask) -> Option<&[f32]> {
+        let same = |(round, base, _): &&(Round, Root, Vec<f32>)| {
+            (*round, *base) == (task.round, task.base)
+        };
+        if let Some((_, _, delta)) = self.learnt.as_ref().filter(same) {
+            return Some(delta);
+        }
+        let (_, job) = self.job.as_mut()?;
+        job.peek(task.base)
+    }
+
     /// Encodes a pseudo-gradient, and makes the update durable.
     pub(crate) fn encode(
         &mut self,

@@ -12,7 +12,7 @@ pub use disk::{Disk, Entry, Stored, Tape, state_bytes};
 pub use keys::{Keys, Metered};
 
 use crate::{
-    deviation::{Deviation, Seat},
+    deviation::{Deviation, Learnt, Seat},
     draws::Draws,
     learning::Job,
     scenario::MemberSpec,
@@ -89,6 +89,10 @@ pub struct Site {
     pub(crate) fetching_state: BTreeSet<Root>,
     /// Signatures checked when the processor was charged last.
     pub(crate) charged: u64,
+    /// What it learnt last, where somebody sees all: round, base, pseudo-gradient.
+    pub(crate) learnt: Option<(Round, Root, Vec<f32>)>,
+    /// What its deviations are shown of honest members, while they change a pseudo-gradient.
+    pub(crate) honest: Vec<Learnt>,
     /// What deviations say of their own accord, not yet carried out.
     pub(crate) said: Vec<Output>,
 }
@@ -132,6 +136,8 @@ impl Site {
             version: 1,
             training: None,
             job: None,
+            learnt: None,
+            honest: Vec::new(),
             fetching: BTreeMap::new(),
             fetching_state: BTreeSet::new(),
             charged: 0,
@@ -252,6 +258,7 @@ impl Site {
             layout: &world.layout,
             draws: &mut self.draws,
             strength: self.strength,
+            honest: &self.honest,
             store: &mut store,
             say: &mut said,
         };

@@ -2,6 +2,7 @@
 
 use super::{Happening, Work, World};
 use crate::{
+    deviation::Learnt,
     network::transfer_us,
     seen::{Payload, Seen},
 };
@@ -72,6 +73,7 @@ impl World {
             Ok(gradient) => gradient,
             Err(error) => return self.fail(site, task.round, &error.to_string()),
         };
+        self.show_all(site, task, &gradient.delta);
         let world = self.federations[federation].clone();
         let here = &mut self.sites[site as usize];
         let payload = here.encode(
@@ -80,9 +82,39 @@ impl World {
             (task, gradient),
             self.now,
         );
+        here.honest = Vec::new();
         let trained = here.disk.entries[&task.round].trained.clone();
         self.see(site, &Seen::Trained(&payload));
         self.handle(site, Input::Trained(Box::new(trained)));
+    }
+
+    /// Where somebody sees all: keeps what was learnt for it, and shows it what others learn.
+    fn show_all(&mut self, site: u32, task: &TrainTask, delta: &[f32]) {
+        let members = self.federation(site).members.clone();
+        let sees = |at: &u32| {
+            self.sites[*at as usize]
+                .deviations
+                .iter()
+                .any(|d| d.sees_all())
+        };
+        if !members.iter().any(sees) {
+            return;
+        }
+        let shown = sees(&site);
+        self.sites[site as usize].learnt = Some((task.round, task.base, delta.to_vec()));
+        if !shown {
+            return;
+        }
+        let mut honest = Vec::new();
+        for index in members {
+            let there = &mut self.sites[index as usize];
+            if there.liar {
+                continue;
+            }
+            let learnt = there.learns(task).map(<[f32]>::to_vec);
+            honest.extend(learnt.map(|delta| Learnt { index, delta }));
+        }
+        self.sites[site as usize].honest = honest;
     }
 
     fn folded(&mut self, site: u32, task: &FoldTask) {

@@ -3,7 +3,7 @@
 use super::{CORRELATE_KEYS, Reader};
 use crate::{
     scenario::{
-        Duration, FaultDetail, Mode,
+        Duration, FaultDetail,
         behaviours::BEHAVIOURS,
         error::Problem,
         groups::MAX_FACTOR,
@@ -134,14 +134,6 @@ impl Reader<'_, '_> {
                 BEHAVIOURS.iter().map(|known| known.name),
             );
         };
-        if behaviour.train_only && self.mode != Mode::Train {
-            return field.refuse(Problem::Mode {
-                key: field.key.clone(),
-                found: found.to_owned(),
-                needed: "train",
-                why: "it lies with gradients, and the quadratic's say nothing about a model's",
-            });
-        }
         if let Some(why) = behaviour.missing {
             return field.contradicts(format!("{found} cannot be told: {why}"));
         }
