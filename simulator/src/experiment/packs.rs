@@ -4,7 +4,8 @@ use super::Experiment;
 
 /// The names of all, and their files.
 #[rustfmt::skip]
-const FILES: [(&str, &str); 1] = [
+const FILES: [(&str, &str); 2] = [
+    ("b-rules", include_str!("../../experiments/b-rules.toml")),
     ("r5-codecs", include_str!("../../experiments/r5-codecs.toml")),
 ];
 

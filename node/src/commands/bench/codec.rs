@@ -5,12 +5,13 @@ use super::update::{Source, UpdateArgs};
 use crate::cli::text::{bytes, grouped};
 use archipel_protocol::{
     charter::plan::CodecKind,
-    codec::Codec,
+    codec::{Codec, encode},
     measure::{self, CodecFigures},
 };
+use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
 /// Write and read an update with every codec.
 #[derive(Clone, Debug, PartialEq, Args)]
@@ -29,6 +30,9 @@ pub struct CodecArgs {
     /// Runs, whose median counts.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
+    /// Leave every payload in this folder, for other programs to read or compress.
+    #[arg(long, value_name = "DIR")]
+    payloads: Option<PathBuf>,
     /// Print one JSON object a codec.
     #[arg(long)]
     json: bool,
@@ -133,6 +137,12 @@ pub(super) fn run(args: &CodecArgs) -> anyhow::Result<()> {
             figures,
             peak_bytes: memory::peak_since(before),
         };
+        if let Some(folder) = &args.payloads {
+            std::fs::create_dir_all(folder).context("--payloads")?;
+            let path = folder.join(format!("{}.payload", kind.name()));
+            let payload = encode(codec, &layout, &values)?.payload;
+            std::fs::write(&path, payload).with_context(|| path.display().to_string())?;
+        }
         match args.json {
             true => println!("{}", row.json(&name)),
             false => println!("{}", row.line()),
