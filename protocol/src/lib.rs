@@ -22,4 +22,5 @@ pub mod record;
 pub mod rule;
 pub mod simplex;
 pub mod state;
+pub mod suspicion;
 pub mod work;

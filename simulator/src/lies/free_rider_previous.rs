@@ -4,8 +4,8 @@
 //! points the same way. Before there is either it sends zeros. The noise is `strength` times as
 //! long as that, 0.1 where none is given, so that no two rounds and no two free riders are alike.
 //!
-//! Nobody notices during the run, and the update is counted with its full weight: it is closer to
-//! the aggregate than honest ones. Whoever replays the work convicts it.
+//! Nobody notices during the run, and the update is counted with its full weight. Whoever
+//! replays the work convicts it.
 
 use super::crowd::{Noise, norm, rounded};
 use crate::deviation::{Deviation, Seat};

@@ -1,4 +1,5 @@
-//! Sends Gaussian noise in place of what it learnt, `strength` times as long, 1 where none is given.
+//! Sends Gaussian noise in place of what it learnt, `strength` times as long, 1 where none is
+//! given.
 //!
 //! Every value is drawn alone, so the noise points nowhere and is new in every round. Nobody can
 //! tell it from an honest update within the plan's limits, and it is counted. `centered_clip`
