@@ -294,7 +294,7 @@ mod language {
             small(),
             LanguageSettings {
                 evaluate_bytes: 0,
-                ..LanguageSettings::default()..LanguageSettings::default()
+                ..LanguageSettings::default()
             },
         );
         assert!(
