@@ -3,12 +3,12 @@
 use super::memory;
 use super::update::{Source, UpdateArgs};
 use crate::cli::text::{bytes, grouped};
+use anyhow::Context;
 use archipel_protocol::{
     charter::plan::CodecKind,
     codec::{Codec, encode},
     measure::{self, CodecFigures},
 };
-use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 use std::{path::PathBuf, time::Instant};
