@@ -15,6 +15,7 @@ pub use charter::CharterCommand;
 pub use data::DataCommand;
 pub use files::{FileError, read_charter, read_text, replace_file, write_new_file};
 pub use init::{InitArgs, init};
+pub use text::told;
 pub(crate) use text::{bytes, grouped, plural, wrapped};
 
 use crate::{

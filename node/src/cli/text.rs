@@ -63,9 +63,31 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     rows
 }
 
+/// An error and what caused it, each cause once: many say their cause themselves.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = std::io::Error::other("the disk is full");
+        let whole = anyhow::Error::new(cause).context("cannot write x: the disk is full");
+        assert_eq!(told(&whole), "cannot write x: the disk is full");
+        assert_eq!(
+            told(&whole.context("no run")),
+            "no run: cannot write x: the disk is full"
+        );
+    }
 
     #[test]
     fn numbers_are_written_for_people() {

@@ -221,6 +221,12 @@ impl Site {
         }
     }
 
+    /// The round it has begun, from a certified state that it holds.
+    pub fn begun(&self) -> Option<Round> {
+        let machine = self.machine.as_ref()?;
+        (machine.phase() != "follow").then(|| machine.round())?
+    }
+
     /// The certified root it holds.
     pub fn root(&self) -> Option<Root> {
         self.machine.as_ref().and_then(Member::root)

@@ -32,6 +32,18 @@ impl World {
         self.recorder.expect_loss(round, self.now);
     }
 
+    /// Measures the state of the last round, where a run ended before anybody could tell of it.
+    pub(super) fn measure_last(&mut self) {
+        let Some(last) = self.scenario.stop.rounds.map(Round) else {
+            return;
+        };
+        for site in 0..self.sites.len() {
+            if self.sites[site].begun() == Some(last) {
+                self.measure(site as u32, last);
+            }
+        }
+    }
+
     /// Waits for the state that is being measured.
     pub(super) fn measured(&mut self) {
         let Some(pending) = self.measuring.take() else {

@@ -27,6 +27,7 @@ impl World {
     /// Runs to the end of the scenario. `go_on` is asked now and then.
     pub fn run(&mut self, go_on: &mut dyn FnMut(&Self) -> bool) -> Ending {
         let ending = self.run_events(go_on);
+        self.measure_last();
         self.measured();
         let finished = ending == Ending::Rounds;
         let within = self.scenario.heal.map(|heal| heal.within_rounds);

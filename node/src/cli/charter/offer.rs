@@ -211,7 +211,8 @@ mod tests {
         let charter = charter(4, Plan::sparse());
         let parameters = charter.plan.model.parameters();
         let offer = Offer::new(&charter, 10.0);
-        assert_eq!(offer.payload_bytes, parameters * 64 / 4096 * 14 / 8);
+        // 64 gaps in Rice code of 4096 take 512 bits at most, and two bits each beside.
+        assert_eq!(offer.payload_bytes, parameters * (512 + 128) / 4096 / 8);
         assert_eq!(offer.received_bytes, 3 * offer.payload_bytes);
         let tokens = 64 * 4;
         let values = 3 * (12 * 64 + 3 * 192 + 4 * 64) + 3 * 256;
