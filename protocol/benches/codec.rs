@@ -1,7 +1,7 @@
 //! How fast every codec writes and reads an update of noise.
 //!
-//! `cargo bench -p archipel-protocol --bench codec -- [PARAMETERS]`; `archipel bench codec` measures
-//! the same, and on a real update too.
+//! `cargo bench -p archipel-protocol --bench codec -- [PARAMETERS]`; `archipel bench codec`
+//! measures the same, and on a real update too.
 
 use archipel_protocol::{codec::Codec, measure};
 use std::time::Instant;
@@ -33,7 +33,8 @@ fn main() {
         let rate = |ns: u64| 4e3 * parameters as f64 / ns as f64;
         let share = |ns: u64| found.copy_ns as f64 / ns as f64;
         println!(
-            "{:24} {:7.4} bits  in {:6.0} ({:4.2})  out {:6.0} ({:4.2})  memcpy {:6.0}  error {:.4}",
+            "{:24} {:7.4} bits  in {:6.0} ({:4.2})  out {:6.0} ({:4.2})  memcpy {:6.0}  \
+             error {:.4}",
             codec.to_string(),
             8.0 * found.payload_bytes as f64 / parameters as f64,
             rate(found.encode_ns),

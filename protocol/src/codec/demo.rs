@@ -1,4 +1,5 @@
-//! `demo`: `topk-2bit` of a discrete cosine transform, after DeMo (<https://arxiv.org/abs/2411.19870>).
+//! `demo`: `topk-2bit` of a discrete cosine transform, after DeMo
+//! (<https://arxiv.org/abs/2411.19870>).
 //!
 //! A chunk of s² values is transformed before its largest are chosen, and transformed back when it
 //! is decoded: a square block of a matrix along both of its sides, a run of a vector s values at a

@@ -168,12 +168,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_level_is_the_nearest(halves in -260i32..260, nudge in -2i32..3, scale in 1e-30f32..1e30) {
+        fn a_level_is_the_nearest(
+            halves in -260i32..260,
+            nudge in -2i32..3,
+            scale in 1e-30f32..1e30,
+        ) {
             for scale in [scale, 1.0, f32::MIN_POSITIVE] {
                 let value = halves as f32 * 0.5 * scale;
                 let value = f32::from_bits(value.to_bits().wrapping_add_signed(nudge));
                 if value.is_finite() {
-                    prop_assert_eq!(level(value, scale), plain(value, scale), "{} / {}", value, scale);
+                    let (found, expected) = (level(value, scale), plain(value, scale));
+                    prop_assert_eq!(found, expected, "{} / {}", value, scale);
                 }
             }
         }

@@ -54,7 +54,8 @@ pub struct Kept {
     pub values: Vec<f32>,
 }
 
-/// The pieces of a layout in the order in which they are written. Only `int8` and `topk-2bit` have any.
+/// The pieces of a layout in the order in which they are written. Only `int8` and `topk-2bit` have
+/// any.
 ///
 /// # Errors
 /// Settings that do not fit the layout.

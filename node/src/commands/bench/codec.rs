@@ -28,7 +28,8 @@ pub struct CodecArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     keep: u32,
     /// Runs, whose median counts.
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
     /// Leave every payload in this folder, for other programs to read or compress.
     #[arg(long, value_name = "DIR")]

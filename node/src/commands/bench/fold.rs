@@ -21,13 +21,16 @@ pub struct FoldArgs {
     #[command(flatten)]
     update: UpdateArgs,
     /// Updates of the cut.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..))]
     members: u8,
     /// The codec that the updates came in: f32, bf16, int8, int4, topk-2bit or demo.
-    #[arg(long, value_name = "NAME", default_value = "topk-2bit", value_parser = super::codec::named)]
+    #[arg(long, value_name = "NAME", default_value = "topk-2bit")]
+    #[arg(value_parser = super::codec::named)]
     codec: CodecKind,
     /// Runs, whose median counts.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
     /// Print one JSON object a rule.
     #[arg(long)]

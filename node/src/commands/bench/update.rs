@@ -17,7 +17,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct UpdateArgs {
     /// Parameters of an update of noise.
-    #[arg(long, value_name = "N", default_value_t = 1 << 24, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    #[arg(long, value_name = "N", default_value_t = 1 << 24)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     params: u64,
     /// Train a plan on this text instead, and measure on its pseudo-gradient.
     #[arg(long, value_name = "FILE")]
