@@ -6,11 +6,14 @@
 //! | [`Codec::Bf16`] | 16 | the high half of every value |
 //! | [`Codec::Int8`] | 8.125 | blocks of 256 values under one scale |
 //! | [`Codec::Int4`] | 4.125 | blocks of 128 values under one scale |
-//! | [`Codec::TopK2Bit`] | 0.14 for 64 of 4096 | the largest values of every chunk, in two bits, after SparseLoCo (<https://arxiv.org/abs/2508.15706>) |
-//! | [`Codec::Demo`] | as above | the same of a cosine transform, after DeMo (<https://arxiv.org/abs/2411.19870>) |
+//! | [`Codec::TopK2Bit`] | 0.14 for 64 of 4096 | the largest of every chunk, in two bits, after [SparseLoCo] |
+//! | [`Codec::Demo`] | as above | the same of a cosine transform, after [DeMo] |
 //!
-//! The last two are meant to be used with a [`Residual`]. `protocol/SPEC.md` specifies the bytes, so
-//! that others can write them.
+//! [SparseLoCo]: https://arxiv.org/abs/2508.15706
+//! [DeMo]: https://arxiv.org/abs/2411.19870
+//!
+//! The last two are meant to be used with a [`Residual`]. `protocol/SPEC.md` specifies the bytes,
+//! so that others can write them.
 //!
 //! # Deviations from the papers
 //! - The quantizer's bins are symmetric around zero and σ is the root mean square of the kept
