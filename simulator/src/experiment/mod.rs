@@ -3,8 +3,8 @@
 //!
 //! A file is a scenario under `[base]` and a list of `[[arm]]`s, each of which changes some of its
 //! keys. Every arm is played with the same seeds. A `[[check]]` bounds the mean last loss of one
-//! arm by that of another, or asks that one is worse by so many standard deviations. Nothing here is
-//! a shortcut: each run is a run of `archipel-sim run`, with every invariant watched.
+//! arm by that of another, or asks that one is worse by so many standard deviations. Nothing
+//! here is a shortcut: each run is a run of `archipel-sim run`, with every invariant watched.
 
 mod file;
 mod outcome;

@@ -37,8 +37,8 @@ const fn unseen(name: &'static str, why: &'static str) -> Behaviour {
     }
 }
 
-/// All of them. Those that cannot be told are known by name, so that a scenario that asks for one is
-/// refused with the reason.
+/// All of them. Those that cannot be told are known by name, so that a scenario that asks for
+/// one is refused with the reason.
 pub const BEHAVIOURS: [Behaviour; 28] = [
     lie("equivocate-update"),
     lie("equivocate-vote"),
