@@ -63,8 +63,11 @@ impl Trend {
 /// # Shapes
 /// Updates and `previous` have one length. Of another length `previous` is taken for none.
 pub fn look(updates: &[&Update], previous: Option<&[f32]>) -> Vec<Sight> {
+    if updates.is_empty() {
+        return Vec::new();
+    }
     let norms: Vec<f64> = updates.iter().map(|update| update.norm()).collect();
-    let middle = lower_median(&norms);
+    let middle = lanes::lower_median(&norms);
     let before = previous.map(|values| (values, lanes::norm(values)));
     let overlaps = overlaps(updates);
     let sights = updates.iter().zip(&norms).zip(overlaps);
@@ -102,13 +105,6 @@ pub fn signs(sights: &[Sight], trends: &[Trend]) -> Vec<u32> {
 pub fn audit_probability(usual: u64, signs: u32) -> u64 {
     let factor = PER_SIGN.saturating_pow(signs);
     usual.saturating_mul(factor).min(BILLION)
-}
-
-fn lower_median(norms: &[f64]) -> f64 {
-    let mut sorted = norms.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let at = sorted.len().saturating_sub(1) / 2;
-    sorted.get(at).copied().unwrap_or(0.0)
 }
 
 /// `norm / middle` in billionths; what is longer than nothing has the largest ratio.

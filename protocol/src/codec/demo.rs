@@ -68,7 +68,7 @@ struct Build<'a> {
 }
 
 impl Sink for Build<'_> {
-    fn section(&mut self, section: &Section<'_>) -> Result<(), DecodeError> {
+    fn section(&mut self, section: &Section<'_>) {
         let mut entries = section.indices.iter().zip(section.values());
         for (number, count) in section.counts.iter().enumerate() {
             let len = section.blocks.len(number);
@@ -82,7 +82,6 @@ impl Sink for Build<'_> {
                 .blocks
                 .scatter(&self.window, number, &mut self.values[section.offset..]);
         }
-        Ok(())
     }
 }
 

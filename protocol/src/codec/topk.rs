@@ -3,7 +3,7 @@
 //! A tensor's section is a table of four means, then, chunk by chunk, how many values are kept, and
 //! the gaps between their positions in Rice code, each followed by a sign; and at its end the gaps
 //! between the values of an outer bin. The body is one stream of bits. 64 of 4096 positions have
-//! 7.36 bits of information each; they take about 7.5 here, and bin and sign about 1.55.
+//! 7.36 bits of information each; with sign and bin they take 8.9 on a real pseudo-gradient.
 
 mod bits;
 mod blocks;

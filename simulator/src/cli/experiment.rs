@@ -104,21 +104,24 @@ fn play(experiment: &Experiment, arms: &[usize], args: &Args) -> anyhow::Result<
     let done: Vec<Mutex<Option<anyhow::Result<Findings>>>> =
         runs.iter().map(|_| Mutex::default()).collect();
     let work = || {
-        while let Some((arm, seed)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some((arm, seed)) = runs.get(at) else {
+                return;
+            };
             if interrupted() {
                 return;
             }
             let played = one(experiment, *arm, *seed, args.data.as_deref());
-            let (name, of) = (&experiment.arms[*arm].name, runs.len());
             if let Ok(found) = &played {
+                let (name, place) = (&experiment.arms[*arm].name, at + 1);
                 let loss = found.losses.last().map_or(f64::NAN, |point| point.loss);
                 let (verdict, seconds) = (&found.verdict, found.wall_us / 1_000_000);
-                eprintln!("{name}, seed {seed} of {of} runs: {verdict}, {loss:.4}, {seconds} s");
+                eprintln!(
+                    "run {place} of {}, {name}, seed {seed}: {verdict}, {loss:.4}, {seconds} s",
+                    runs.len()
+                );
             }
-            let at = runs
-                .iter()
-                .position(|run| run == &(*arm, *seed))
-                .unwrap_or(0);
             *done[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(played);
         }
     };

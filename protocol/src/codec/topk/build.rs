@@ -39,9 +39,7 @@ pub(in crate::codec) fn validate(
 struct Nothing;
 
 impl Sink for Nothing {
-    fn section(&mut self, _: &Section<'_>) -> Result<(), DecodeError> {
-        Ok(())
-    }
+    fn section(&mut self, _: &Section<'_>) {}
 }
 
 struct Build<'a> {
@@ -52,7 +50,7 @@ struct Build<'a> {
 }
 
 impl Sink for Build<'_> {
-    fn section(&mut self, section: &Section<'_>) -> Result<(), DecodeError> {
+    fn section(&mut self, section: &Section<'_>) {
         let before = self.indices.len();
         let after = before + section.indices.len();
         match *section.blocks {
@@ -78,7 +76,6 @@ impl Sink for Build<'_> {
                 }
             }
         }
-        Ok(())
     }
 }
 
