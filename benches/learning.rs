@@ -14,7 +14,7 @@ use archipel_protocol::{
     crypto::{Ed25519Signer, Signer},
     fold::fold,
     ids::{MemberId, Root, Round},
-    member::{ResidualRule, TrainTask},
+    member::{ResidualRule, Start, TrainTask},
     state::Tensors,
 };
 use archipel_simulator::learning::{Gradient, LanguageSettings, Learning, Problem};
@@ -113,6 +113,7 @@ fn step(
     let task = TrainTask {
         round: Round(round),
         base: Root::default(),
+        start: Start::Base,
         schedule: round * plan.inner.steps,
         steps: plan.inner.steps,
         residual: ResidualRule::Zero,
@@ -137,7 +138,7 @@ fn step(
     spent.coding += began.elapsed();
     let began = Instant::now();
     let updates: Vec<(u64, &Update)> = updates.iter().map(|(t, u)| (*t, u)).collect();
-    let next = fold(plan, layout, base, &updates).tensors;
+    let next = fold(plan, learning.shape().1, Round(round), base, &updates).tensors;
     spent.folding += began.elapsed();
     Ok(Arc::new(next))
 }

@@ -345,7 +345,8 @@ impl Federation {
             updates.push((input.tokens, update));
         }
         let refs: Vec<(u64, &Update)> = updates.iter().map(|(t, u)| (*t, u)).collect();
-        let folding = fold(plan, layout, &here.states[&task.base], &refs);
+        let fragments = self.learning.shape().1;
+        let folding = fold(plan, fragments, task.round, &here.states[&task.base], &refs);
         let manifest = manifest_after(layout, task, &folding.tensors);
         let root = manifest.root(&self.charter.run_id(), layout);
         here.states.insert(root, Arc::new(folding.tensors));

@@ -9,6 +9,8 @@ use archipel_protocol::{
     charter::Plan,
     codec::{Update, decode, encode},
     fold::fold,
+    fragments::Fragments,
+    ids::Round,
     layout::Layout,
     random::derive_key,
     state::Tensors,
@@ -158,7 +160,8 @@ impl Trial {
                 updates.push(update.expect("an encoded payload is valid"));
             }
             let weighted: Vec<(u64, &Update)> = updates.iter().map(|u| (1, u)).collect();
-            state = fold(&self.plan, &self.layout, &state, &weighted).tensors;
+            let whole = Fragments::of_plan(&self.plan, &self.layout).expect("a tensor");
+            state = fold(&self.plan, &whole, Round(round), &state, &weighted).tensors;
         }
         self.bits_per_byte(&state.parameters)
     }

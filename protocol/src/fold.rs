@@ -7,13 +7,15 @@
 use crate::{
     charter::Plan,
     codec::{Update, lanes},
-    ids::BlobHash,
+    fragments::{Fragment, Fragments},
+    ids::{BlobHash, Round},
     layout::Layout,
     member::FoldTask,
     outer::{Outer, OuterError},
     rule::{Contribution, InParts, STRIDE, in_parts, in_ranges},
     state::{Manifest, TensorHasher, Tensors, tensor_hash, tensor_hashes},
 };
+use std::ops::Range;
 
 /// What a fold gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,9 +46,18 @@ impl Tensors {
     }
 }
 
-/// Folds updates, given in member order with the tokens of each, into a state.
-pub fn fold(plan: &Plan, layout: &Layout, state: &Tensors, updates: &[(u64, &Update)]) -> Folding {
-    fold_owned(plan, layout, state.clone(), updates)
+/// Folds the updates of a round, given in member order with the tokens of each, into its state.
+///
+/// # Shapes
+/// Updates have the length of the round's fragment; the rest of the state stays as it is.
+pub fn fold(
+    plan: &Plan,
+    fragments: &Fragments,
+    round: Round,
+    state: &Tensors,
+    updates: &[(u64, &Update)],
+) -> Folding {
+    fold_owned(plan, fragments, round, state.clone(), updates)
 }
 
 /// [`fold`] of a state that is not needed any longer: its vectors become those of the next one.
@@ -54,7 +65,8 @@ pub fn fold(plan: &Plan, layout: &Layout, state: &Tensors, updates: &[(u64, &Upd
 /// A mean of sparse updates is stepped with as it is made, and takes one pass over the state.
 pub fn fold_owned(
     plan: &Plan,
-    layout: &Layout,
+    fragments: &Fragments,
+    round: Round,
     mut state: Tensors,
     updates: &[(u64, &Update)],
 ) -> Folding {
@@ -68,16 +80,24 @@ pub fn fold_owned(
             update,
         })
         .collect();
-    let rule = plan.aggregation();
-    let previous = (!state.aggregate.is_empty()).then_some(state.aggregate.as_slice());
+    let (rule, fragment) = (plan.aggregation(), fragments.of(round));
+    let previous = previous(&state, fragment, fragments.count());
     let Ok(mut result) = in_parts(rule, &contributions, previous, plan.caps(), STRIDE) else {
         return unchanged(state, updates, true);
     };
     let weights = std::mem::take(&mut result.weights);
-    let outer = plan.outer_step();
-    let hash = match rule.keeps_previous() || !is_safe(&outer, layout, &state, &result) {
-        true => step_whole(&outer, layout, &mut state, result, rule.keeps_previous()),
-        false => Ok(step_in_parts(&outer, &mut state, result)),
+    let outer = plan.outer_step().at(fragments.turn(round));
+    let whole = fragments.all().iter().map(|part| part.range.len()).sum();
+    let hash = match rule.keeps_previous() || !is_safe(&outer, fragment, &state, &result) {
+        true => step_whole(&outer, fragment, &mut state, result).map(|values| {
+            let hash = tensor_hash(&values);
+            if rule.keeps_previous() {
+                state.aggregate.resize(whole, 0.0);
+                state.aggregate[fragment.range.clone()].copy_from_slice(&values);
+            }
+            hash
+        }),
+        false => Ok(step_in_parts(&outer, fragment, &mut state, result)),
     };
     match hash {
         Err(_) => unchanged(state, updates, true),
@@ -88,6 +108,13 @@ pub fn fold_owned(
             voided: false,
         },
     }
+}
+
+/// The aggregate that a fragment was moved by last. Of one among several, zeros alone say that it
+/// was not moved yet.
+fn previous<'a>(state: &'a Tensors, fragment: &Fragment, count: usize) -> Option<&'a [f32]> {
+    let values = state.aggregate.get(fragment.range.clone())?;
+    (count == 1 || values.iter().any(|value| *value != 0.0)).then_some(values)
 }
 
 fn unchanged(tensors: Tensors, updates: &[(u64, &Update)], voided: bool) -> Folding {
@@ -101,51 +128,76 @@ fn unchanged(tensors: Tensors, updates: &[(u64, &Update)], voided: bool) -> Fold
 
 /// Whether the step is certain to succeed, so that it may begin before the whole aggregate is
 /// known.
-fn is_safe(outer: &Outer, layout: &Layout, state: &Tensors, aggregate: &InParts<'_>) -> bool {
-    let all = layout.parameters();
-    let lengths = [aggregate.parameters(), state.parameters.len()];
-    lengths == [all, all]
-        && state.momentum.len() == outer.momenta(all)
+fn is_safe(outer: &Outer, fragment: &Fragment, state: &Tensors, aggregate: &InParts<'_>) -> bool {
+    let range = fragment.range.clone();
+    let (Some(parameters), Some(momentum)) = (
+        state.parameters.get(range.clone()),
+        momentum_of(&state.momentum, range.clone()),
+    ) else {
+        return false;
+    };
+    aggregate.parameters() == range.len()
+        && momentum.len() == outer.momenta(range.len())
         && outer.check_settings().is_ok()
         && outer.stays_finite(
-            lanes::largest(&state.parameters),
-            lanes::largest(&state.momentum),
+            lanes::largest(parameters),
+            lanes::largest(momentum),
             aggregate.bound(),
         )
 }
 
+/// The momenta of a part; of a rule without any, none.
+fn momentum_of(momentum: &[f32], range: Range<usize>) -> Option<&[f32]> {
+    match momentum.is_empty() {
+        true => Some(&[]),
+        false => momentum.get(range),
+    }
+}
+
+/// The same, to be changed.
+///
+/// # Panics
+/// Where momenta end within the part.
+fn momentum_of_mut(momentum: &mut [f32], range: Range<usize>) -> &mut [f32] {
+    match momentum.is_empty() {
+        true => &mut [],
+        false => &mut momentum[range],
+    }
+}
+
 /// Steps with an aggregate that is made, hashed and applied part by part.
-fn step_in_parts(outer: &Outer, state: &mut Tensors, mut aggregate: InParts<'_>) -> BlobHash {
+fn step_in_parts(
+    outer: &Outer,
+    fragment: &Fragment,
+    state: &mut Tensors,
+    mut aggregate: InParts<'_>,
+) -> BlobHash {
     let (mut hasher, mut values) = (TensorHasher::default(), vec![0.0; STRIDE]);
-    for part in in_ranges(state.parameters.len(), STRIDE) {
+    let start = fragment.range.start;
+    for part in in_ranges(fragment.range.len(), STRIDE) {
         let values = &mut values[..part.len()];
         aggregate.write(&part, values);
         hasher.update(values);
-        let momentum = match state.momentum.is_empty() {
-            true => &mut [],
-            false => &mut state.momentum[part.clone()],
-        };
-        outer.apply(&mut state.parameters[part], momentum, values);
+        let there = start + part.start..start + part.end;
+        let momentum = momentum_of_mut(&mut state.momentum, there.clone());
+        outer.apply(&mut state.parameters[there], momentum, values);
     }
     hasher.finish()
 }
 
-/// Makes the whole aggregate, looks at every result, and only then steps.
+/// Makes the whole aggregate, looks at every result, and only then steps. Gives the aggregate.
 fn step_whole(
     outer: &Outer,
-    layout: &Layout,
+    fragment: &Fragment,
     state: &mut Tensors,
     aggregate: InParts<'_>,
-    keep: bool,
-) -> Result<BlobHash, OuterError> {
+) -> Result<Vec<f32>, OuterError> {
     let values = aggregate.into_values(STRIDE);
-    let (parameters, momentum) = (&mut state.parameters, &mut state.momentum);
-    outer.step(layout, 0, parameters, momentum, &values)?;
-    let hash = tensor_hash(&values);
-    if keep {
-        state.aggregate = values;
-    }
-    Ok(hash)
+    let range = fragment.range.clone();
+    let momentum = momentum_of_mut(&mut state.momentum, range.clone());
+    let parameters = &mut state.parameters[range];
+    outer.step(&fragment.layout, 0, parameters, momentum, &values)?;
+    Ok(values)
 }
 
 /// Describes the state that a fold of this task gave.

@@ -4,12 +4,14 @@
 //! ask `poll_timeout()` when to come back. Time, bytes and random numbers enter as arguments.
 
 pub mod blob;
+pub mod carried;
 pub mod charter;
 pub mod codec;
 pub mod crypto;
 pub mod deadline;
 pub mod encoding;
 pub mod fold;
+pub mod fragments;
 pub mod ids;
 pub mod layout;
 pub mod ledger;

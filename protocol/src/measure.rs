@@ -7,6 +7,8 @@ use crate::{
     charter::Plan,
     codec::{Codec, CodecError, DecodeError, Limits, Update, decode_into, encode_into},
     fold::fold_owned,
+    fragments::Fragments,
+    ids::Round,
     layout::{Layout, TensorSpec},
     random::Stream,
     state::Tensors,
@@ -110,13 +112,14 @@ pub fn folding(
     clock: Clock<'_>,
 ) -> FoldFigures {
     let parameters = noise(3, layout.parameters());
+    let fragments = Fragments::new(layout, 1).expect("a layout has a tensor");
     let mut state = Tensors::founding(plan, parameters.clone());
     let mut pass = parameters;
     let cut: Vec<(u64, &Update)> = updates.iter().map(|update| (1, update)).collect();
     let (mut folds, mut passes) = (Vec::new(), Vec::new());
     for run in 0..=runs {
         let began = clock();
-        state = fold_owned(plan, layout, state, black_box(&cut)).tensors;
+        state = fold_owned(plan, &fragments, Round(0), state, black_box(&cut)).tensors;
         let folded = clock();
         black_box(&mut pass)
             .iter_mut()

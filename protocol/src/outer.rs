@@ -3,17 +3,18 @@
 //! [`Outer::Nesterov`] is DiLoCo's (<https://arxiv.org/abs/2311.08105>):
 //! `v ← μ·v + Δ; θ ← θ − η·(Δ + μ·v)`. [`Outer::Plain`] is SparseLoCo's
 //! (<https://arxiv.org/abs/2508.15706>): `θ ← θ − α·Δ`. Δ is θ before minus θ after the inner
-//! steps, so it is subtracted.
+//! steps, so it is subtracted. [`Outer::DelayedNesterov`] (<https://arxiv.org/abs/2401.09135>, with
+//! its c = 0) takes an Nth of every Δ at once, `g ← Δ/N; θ ← θ − η·g`, gathers it, `v ← v + g`, and
+//! once in N turns steps by the momentum as well, `θ ← θ − η·(g + μ·v)`; the turn after that begins
+//! with `v ← μ·v`. [`Outer::Sign`] is DeMo's (<https://arxiv.org/abs/2411.19870>):
+//! `θ ← θ − η·sign(Δ)`, where the sign of zero is zero.
 //!
 //! Every product, sum and difference is rounded to `f32` on its own, in the order written, never
 //! fused. A step touches nothing unless all of its results are finite. A state that is stepped in
 //! parts is first checked in all of its parts with [`Outer::check`].
 
-mod streaming;
 #[cfg(test)]
 mod tests;
-
-pub use streaming::{Streaming, StreamingError};
 
 use crate::layout::Layout;
 
@@ -74,6 +75,22 @@ pub enum Outer {
         /// α, positive; 1 in the paper.
         lr: f32,
     },
+    /// Momentum that acts once in `period` turns.
+    DelayedNesterov {
+        /// η, positive.
+        lr: f32,
+        /// μ, in `[0, 1)`.
+        momentum: f32,
+        /// N, 1 or more; with 1 this is [`Outer::Nesterov`].
+        period: u32,
+        /// Which turn of the period this is, from 0.
+        position: u32,
+    },
+    /// DeMo: one length in every coordinate.
+    Sign {
+        /// η, positive.
+        lr: f32,
+    },
 }
 
 impl Outer {
@@ -82,6 +99,27 @@ impl Outer {
         match self {
             Self::Nesterov { .. } => 1,
             Self::Plain { .. } => 2,
+            Self::DelayedNesterov { .. } => 3,
+            Self::Sign { .. } => 4,
+        }
+    }
+
+    /// The step of a turn, counted from 0: for a fragment how many times it was exchanged before.
+    #[must_use]
+    pub fn at(self, turn: u64) -> Self {
+        match self {
+            Self::DelayedNesterov {
+                lr,
+                momentum,
+                period,
+                ..
+            } => Self::DelayedNesterov {
+                lr,
+                momentum,
+                period,
+                position: (turn % u64::from(period.max(1))) as u32,
+            },
+            other => other,
         }
     }
 
@@ -90,14 +128,16 @@ impl Outer {
         match self {
             Self::Nesterov { .. } => "nesterov",
             Self::Plain { .. } => "plain",
+            Self::DelayedNesterov { .. } => "delayed-nesterov",
+            Self::Sign { .. } => "sign",
         }
     }
 
     /// The momenta a state of `parameters` holds: one a parameter, or none.
     pub fn momenta(&self, parameters: usize) -> usize {
         match self {
-            Self::Nesterov { .. } => parameters,
-            Self::Plain { .. } => 0,
+            Self::Nesterov { .. } | Self::DelayedNesterov { .. } => parameters,
+            Self::Plain { .. } | Self::Sign { .. } => 0,
         }
     }
 
@@ -106,12 +146,17 @@ impl Outer {
     /// # Errors
     /// Where a rate is not positive and finite, or the momentum does not lie in `[0, 1)`.
     pub fn check_settings(&self) -> Result<(), OuterError> {
-        let (Self::Nesterov { lr, .. } | Self::Plain { lr }) = *self;
+        let (Self::Nesterov { lr, .. }
+        | Self::Plain { lr }
+        | Self::DelayedNesterov { lr, .. }
+        | Self::Sign { lr }) = *self;
         if !lr.is_finite() || lr <= 0.0 {
             return Err(OuterError::Rate { found: lr });
         }
         match *self {
-            Self::Nesterov { momentum, .. } if !(0.0..1.0).contains(&momentum) => {
+            Self::Nesterov { momentum, .. } | Self::DelayedNesterov { momentum, .. }
+                if !(0.0..1.0).contains(&momentum) =>
+            {
                 Err(OuterError::Momentum { found: momentum })
             }
             _ => Ok(()),
@@ -146,13 +191,10 @@ impl Outer {
                 limit,
             });
         }
-        let stays_finite = |index: usize| match *self {
-            Self::Nesterov { lr, momentum: mu } => {
-                let (theta, v) =
-                    nesterov(lr, mu, parameters[index], momentum[index], aggregate[index]);
-                theta.is_finite() && v.is_finite()
-            }
-            Self::Plain { lr } => plain(lr, parameters[index], aggregate[index]).is_finite(),
+        let stays_finite = |index: usize| {
+            let v = momentum.get(index).copied().unwrap_or_default();
+            let (theta, v) = self.moved(parameters[index], v, aggregate[index]);
+            theta.is_finite() && v.is_finite()
         };
         match (0..count).position(|index| !stays_finite(index)) {
             None => Ok(()),
@@ -188,11 +230,15 @@ impl Outer {
     pub(crate) fn stays_finite(&self, parameters: f32, momentum: f32, aggregate: f32) -> bool {
         let [theta, v, delta] = [parameters, momentum, aggregate].map(f64::from);
         let largest = match *self {
-            Self::Nesterov { lr, momentum: mu } => {
-                let v = f64::from(mu) * v + delta;
+            Self::Nesterov { lr, momentum: mu }
+            | Self::DelayedNesterov {
+                lr, momentum: mu, ..
+            } => {
+                let v = v + delta;
                 theta + v + f64::from(lr) * (delta + f64::from(mu) * v)
             }
             Self::Plain { lr } => theta + f64::from(lr) * delta,
+            Self::Sign { lr } => theta + f64::from(lr),
         };
         // Half of the range is far more than rounding adds.
         largest < f64::from(f32::MAX) / 2.0
@@ -200,20 +246,33 @@ impl Outer {
 
     /// Moves parameters and their momenta as [`Self::step`] does, without looking at the results.
     pub(crate) fn apply(&self, parameters: &mut [f32], momentum: &mut [f32], aggregate: &[f32]) {
-        match *self {
-            Self::Nesterov { lr, momentum: mu } => {
-                let values = parameters
-                    .iter_mut()
-                    .zip(momentum.iter_mut())
-                    .zip(aggregate);
-                for ((theta, v), delta) in values {
-                    (*theta, *v) = nesterov(lr, mu, *theta, *v, *delta);
-                }
+        if momentum.is_empty() {
+            for (theta, delta) in parameters.iter_mut().zip(aggregate) {
+                (*theta, _) = self.moved(*theta, 0.0, *delta);
             }
-            Self::Plain { lr } => {
-                for (theta, delta) in parameters.iter_mut().zip(aggregate) {
-                    *theta = plain(lr, *theta, *delta);
-                }
+            return;
+        }
+        let values = parameters.iter_mut().zip(momentum.iter_mut());
+        for ((theta, v), delta) in values.zip(aggregate) {
+            (*theta, *v) = self.moved(*theta, *v, *delta);
+        }
+    }
+
+    /// A parameter and its momentum after the step.
+    #[inline]
+    fn moved(&self, theta: f32, v: f32, delta: f32) -> (f32, f32) {
+        match *self {
+            Self::Nesterov { lr, momentum } => nesterov(lr, momentum, theta, v, delta),
+            Self::Plain { lr } => (theta - lr * delta, v),
+            Self::Sign { lr } => (theta - lr * sign(delta), v),
+            Self::DelayedNesterov {
+                lr,
+                momentum,
+                period,
+                position,
+            } => {
+                let turn = (position == 0, position + 1 == period);
+                delayed(lr, (momentum, period), turn, (theta, v, delta))
             }
         }
     }
@@ -227,6 +286,24 @@ fn nesterov(lr: f32, mu: f32, theta: f32, v: f32, delta: f32) -> (f32, f32) {
 }
 
 #[inline]
-fn plain(lr: f32, theta: f32, delta: f32) -> f32 {
-    theta - lr * delta
+fn delayed(
+    lr: f32,
+    (mu, period): (f32, u32),
+    (first, last): (bool, bool),
+    (theta, v, delta): (f32, f32, f32),
+) -> (f32, f32) {
+    let share = delta / period as f32;
+    let before = if first { mu * v } else { v };
+    let v = before + share;
+    let direction = if last { share + mu * v } else { share };
+    (theta - lr * direction, v)
+}
+
+/// −1, 0 or 1; no number for what is no finite number.
+#[inline]
+fn sign(value: f32) -> f32 {
+    match value == 0.0 {
+        true => 0.0,
+        false => value / value.abs(),
+    }
 }

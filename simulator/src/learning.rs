@@ -27,10 +27,12 @@ pub use memory::Memory;
 pub use settings::{LanguageSettings, Problem, QuadraticSettings};
 
 use archipel_protocol::{
+    carried,
     charter::Charter,
+    fragments::{Fragments, FragmentsError},
     ids::{BlobHash, Digest, MemberId, Root, Round},
     layout::Layout,
-    member::TrainTask,
+    member::{Start, TrainTask},
     state::Tensors,
 };
 use memory::Optimizer;
@@ -44,6 +46,7 @@ use std::sync::Arc;
 pub struct Learning {
     kind: Kind,
     charter: Charter,
+    fragments: Arc<Fragments>,
     memories: Vec<Memory>,
 }
 
@@ -67,6 +70,53 @@ enum Work {
     Running(language::Training),
 }
 
+/// What a member's inner steps of a round depend on, besides the member.
+struct Beginning {
+    task: TrainTask,
+    base: Arc<Tensors>,
+    before: Optimizer,
+    fragments: Arc<Fragments>,
+    alpha: f32,
+    carries_on: bool,
+}
+
+impl Beginning {
+    /// The inner optimizer's state, and the parameters that the first step starts from: its own
+    /// where it trains on and has some, else those of the base.
+    fn apart(&self) -> (&[u8], Vec<f32>) {
+        let base = &self.base.parameters;
+        let carried = match self.carries_on {
+            true => carried::split(&self.before.bytes, base.len()),
+            false => None,
+        };
+        match (carried, self.task.start) {
+            (Some((optimizer, own)), Start::Own { .. }) => (optimizer, own),
+            (Some((optimizer, _)), Start::Base) => (optimizer, base.clone()),
+            (None, _) => (&self.before.bytes, base.clone()),
+        }
+    }
+
+    /// Blends the base into parameters that were trained ahead of it.
+    fn blend(&self, own: &mut [f32]) {
+        if let Start::Own { .. } = self.task.start {
+            let (round, base) = (self.task.round, &self.base.parameters);
+            self.fragments.blend(round, self.alpha, own, base);
+        }
+    }
+
+    /// What the round leaves for the next one.
+    fn left(&self, optimizer: Vec<u8>, end: &[f32]) -> Optimizer {
+        let bytes = match self.carries_on {
+            true => carried::join(optimizer, end),
+            false => optimizer,
+        };
+        Optimizer {
+            hash: BlobHash(*blake3::hash(&bytes).as_bytes()),
+            bytes: Arc::new(bytes),
+        }
+    }
+}
+
 /// What the inner steps of a round came to.
 struct Course {
     gradient: Gradient,
@@ -85,7 +135,8 @@ enum Measuring {
 /// What one member's training of one round came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradient {
-    /// The pseudo-gradient: parameters at the start less those at the end.
+    /// The pseudo-gradient of what the round exchanges: parameters at the start less those at the
+    /// end.
     pub delta: Vec<f32>,
     /// Mean loss of the inner steps, in millionths: nats a token for a language model.
     pub loss_micro: i64,
@@ -129,6 +180,9 @@ pub enum LearningError {
         /// The round.
         round: Round,
     },
+    /// The model has fewer tensors than the plan has fragments.
+    #[error(transparent)]
+    Fragments(#[from] FragmentsError),
     /// This build has no language model.
     #[error("expected a build with the feature `lm` for a language model, found one without it")]
     NotBuilt,
@@ -187,9 +241,16 @@ impl Learning {
             }
             Problem::Language(settings) => language(settings, charter, members, seed, threads)?,
         };
+        let layout = match &kind {
+            Kind::Quadratic(quadratic) => quadratic.layout(),
+            #[cfg(feature = "lm")]
+            Kind::Language(language) => language.layout(),
+        };
+        let fragments = Fragments::of_plan(&charter.plan, layout)?;
         Ok(Self {
             kind,
             charter: charter.clone(),
+            fragments: Arc::new(fragments),
             memories: vec![Memory::default(); members.len()],
         })
     }
@@ -201,6 +262,11 @@ impl Learning {
             #[cfg(feature = "lm")]
             Kind::Language(language) => language.layout(),
         }
+    }
+
+    /// The layout, and its parts that rounds exchange in turn.
+    pub fn shape(&self) -> (&Layout, &Arc<Fragments>) {
+        (self.layout(), &self.fragments)
     }
 
     /// The state that the run begins with.
@@ -226,11 +292,19 @@ impl Learning {
     /// Begins a round of one member. The result is a function of member, task, base, and of the
     /// member's rounds that were finished before.
     pub fn begin(&mut self, member: u32, task: &TrainTask, base: &Arc<Tensors>) -> Job {
-        let before = self.memories[member as usize].before(task.round);
+        let outer = &self.charter.plan.outer;
+        let beginning = Beginning {
+            task: *task,
+            base: base.clone(),
+            before: self.memories[member as usize].before(task.round),
+            fragments: self.fragments.clone(),
+            alpha: outer.alpha.to_f32(),
+            carries_on: outer.carries_on(),
+        };
         let work = match &mut self.kind {
-            Kind::Quadratic(quadratic) => Work::Done(quadratic.train(member, task, base, before)),
+            Kind::Quadratic(quadratic) => Work::Done(quadratic.train(member, beginning)),
             #[cfg(feature = "lm")]
-            Kind::Language(language) => Work::Running(language.begin(member, task, base, before)),
+            Kind::Language(language) => Work::Running(language.begin(member, beginning)),
         };
         Job {
             member,

@@ -3,6 +3,7 @@
 use crate::schedule::Effect;
 use archipel_protocol::{
     charter::{Charter, Plan},
+    fragments::Fragments,
     ids::{BlobHash, MemberId, Root, Round, RunId, Timestamp},
     layout::Layout,
     member::{Durable, Event, FoldTask, Folded},
@@ -167,6 +168,8 @@ pub struct Federation {
     pub plan: Arc<Plan>,
     /// The model's layout.
     pub layout: Arc<Layout>,
+    /// Its parts that rounds exchange in turn.
+    pub fragments: Arc<Fragments>,
     /// Positions of its members, the charter's first.
     pub members: Vec<u32>,
     /// Their keys, in the same order.

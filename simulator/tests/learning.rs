@@ -9,7 +9,7 @@ use archipel_protocol::{
     crypto::{Ed25519Signer, Signer},
     fold::fold,
     ids::{MemberId, Root, Round},
-    member::{ResidualRule, TrainTask},
+    member::{ResidualRule, Start, TrainTask},
     state::Tensors,
 };
 use archipel_simulator::learning::{Gradient, Learning, Problem, QuadraticSettings};
@@ -41,6 +41,7 @@ fn task(plan: &Plan, round: u64) -> TrainTask {
     TrainTask {
         round: Round(round),
         base: Root([round as u8; 32]),
+        start: Start::Base,
         schedule: round * plan.inner.steps,
         steps: plan.inner.steps,
         residual: ResidualRule::Zero,
@@ -66,7 +67,7 @@ fn next(learning: &Learning, plan: &Plan, base: &Tensors, gradients: &[Gradient]
     };
     let updates: Vec<(u64, Update)> = gradients.iter().map(send).collect();
     let refs: Vec<(u64, &Update)> = updates.iter().map(|(tokens, u)| (*tokens, u)).collect();
-    Arc::new(fold(plan, layout, base, &refs).tensors)
+    Arc::new(fold(plan, learning.shape().1, Round(0), base, &refs).tensors)
 }
 
 fn plain(mut plan: Plan) -> Plan {

@@ -6,7 +6,8 @@ use archipel_protocol::{
         plan::{AggregationRule, CodecKind, OuterRule},
     },
     fold::fold,
-    ids::{BlobHash, Root},
+    fragments::Fragments,
+    ids::{BlobHash, Root, Round},
     layout::Layout,
     member::{Durable, Request},
     message::Block,
@@ -44,8 +45,17 @@ fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> 
     };
     plan.exchange.clip_to_median_norm = seed % 2 == 1;
     plan.outer.rule = outer;
-    if outer == OuterRule::Nesterov {
-        plan.outer.momentum = "0.5".parse().expect("a decimal");
+    match outer {
+        OuterRule::Nesterov => plan.outer.momentum = "0.5".parse().expect("a decimal"),
+        OuterRule::Sign => plan.outer.lr = "0.01".parse().expect("a decimal"),
+        OuterRule::DelayedNesterov => {
+            // Two fragments, with training ahead of the base of the next round.
+            plan.outer.momentum = "0.5".parse().expect("a decimal");
+            (plan.outer.period, plan.outer.fragments) = (3, 2);
+            plan.outer.delay = plan.inner.steps / 2;
+            plan.outer.alpha = "0.25".parse().expect("a decimal");
+        }
+        OuterRule::Plain => {}
     }
     let mut world = invented::still(scenario);
     start_all(&mut world);
@@ -109,7 +119,8 @@ fn expected(world: &World, plan: &Plan, payloads: &Payloads) -> BTreeMap<u64, (R
                 )
             })
             .collect();
-        let folded = refold(plan, &layout, &tensors, &updates).expect("the cut is valid");
+        let folded =
+            refold(plan, &layout, block.round, &tensors, &updates).expect("the cut is valid");
         standing = standing
             .after(&block, plan.inner.steps)
             .expect("the block follows");
@@ -173,6 +184,17 @@ fn members_fold_certify_and_record_what_the_specification_says() {
             AggregationRule::GeometricMedian,
             OuterRule::Nesterov,
         ),
+        (CodecKind::Demo, AggregationRule::Mean, OuterRule::Sign),
+        (
+            CodecKind::TopK2Bit,
+            AggregationRule::CenteredClip,
+            OuterRule::DelayedNesterov,
+        ),
+        (
+            CodecKind::Int4,
+            AggregationRule::Mean,
+            OuterRule::DelayedNesterov,
+        ),
     ];
     for (seed, (codec, rule, outer)) in plans.into_iter().enumerate() {
         let (world, payloads) = run(seed as u64, codec, rule, outer);
@@ -208,13 +230,14 @@ fn a_member_that_folds_one_bit_otherwise_is_noticed() {
     let (plan, world) = (plain_plan(1), invented::world(1, 4, 1, Lossless));
     let layout: Arc<Layout> = world.federations[0].layout.clone();
     let tensors = Tensors::founding(&plan, vec![0.0; layout.parameters()]);
+    let whole = Fragments::new(&layout, 1).expect("a tensor");
     let delta = vec![0.25; layout.parameters()];
     let encoded = archipel_protocol::codec::encode(plan.codec(), &layout, &delta);
     let payload = encoded.expect("finite values").payload;
     let update = archipel_protocol::codec::decode(plan.codec(), &payload, &layout, &plan.limits());
     let update = update.expect("a valid payload");
-    let right = refold(&plan, &layout, &tensors, &[(1, &payload)]).expect("a valid cut");
-    let mut folding = fold(&plan, &layout, &tensors, &[(1, &update)]);
+    let right = refold(&plan, &layout, Round(0), &tensors, &[(1, &payload)]).expect("a valid cut");
+    let mut folding = fold(&plan, &whole, Round(0), &tensors, &[(1, &update)]);
     assert_eq!(right.check_tensors(&folding.tensors), Ok(()));
     let bits = folding.tensors.parameters[7].to_bits() ^ 1;
     folding.tensors.parameters[7] = f32::from_bits(bits);

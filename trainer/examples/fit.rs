@@ -104,6 +104,7 @@ fn plan(lr: f32, steps: u64, batch: u32, from_step: u64, to_step: u64) -> InnerP
             total_steps: steps,
             min_lr_ratio: 0.1,
             muon: None,
+            sgd: false,
         },
         batch_key: [2; 32],
         mixture: Vec::new(),

@@ -80,6 +80,7 @@ fn plan(steps: u64, batch_sequences: u32, micro_batch: u32) -> InnerPlan {
             total_steps: 1000,
             min_lr_ratio: 0.1,
             muon: None,
+            sgd: false,
         },
         batch_key: [2; 32],
         mixture: Vec::new(),

@@ -96,6 +96,7 @@ fn plan(seed: u8, muon: bool, from_step: u64, to_step: u64) -> InnerPlan {
             warmup_steps: 100,
             total_steps: STEPS,
             min_lr_ratio: 0.1,
+            sgd: false,
             muon: muon.then_some(MuonConfig {
                 lr: 2e-2,
                 momentum: 0.95,

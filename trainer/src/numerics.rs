@@ -124,6 +124,7 @@ fn plan() -> InnerPlan {
             warmup_steps: 3,
             total_steps: 9,
             min_lr_ratio: 0.1,
+            sgd: false,
             muon: Some(MuonConfig {
                 lr: 2e-2,
                 momentum: 0.95,

@@ -1,7 +1,7 @@
 //! A plan's numbers in the units of the engine.
 
 use crate::{AdamWConfig, ModelConfig, MuonConfig};
-use archipel_protocol::charter::plan::{DataPlan, InnerPlan, ModelPlan, MuonPlan};
+use archipel_protocol::charter::plan::{DataPlan, InnerOptimizer, InnerPlan, ModelPlan, MuonPlan};
 
 impl From<&ModelPlan> for ModelConfig {
     fn from(model: &ModelPlan) -> Self {
@@ -33,6 +33,7 @@ impl From<&InnerPlan> for AdamWConfig {
             total_steps: inner.total_steps,
             min_lr_ratio: inner.min_lr_ratio.to_f32(),
             muon: inner.muon.as_ref().map(MuonConfig::from),
+            sgd: inner.optimizer == InnerOptimizer::Sgd,
         }
     }
 }
@@ -63,7 +64,7 @@ pub fn mixture(data: &DataPlan) -> Vec<(String, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use archipel_protocol::charter::plan::{InnerOptimizer, MixtureEntry};
+    use archipel_protocol::charter::plan::MixtureEntry;
     use archipel_protocol::charter::{Decimal, Plan};
 
     #[test]
@@ -82,5 +83,8 @@ mod tests {
         let muon = AdamWConfig::from(&plan.inner).muon.expect("the plan's");
         assert_eq!((muon.lr, muon.momentum, muon.iterations), (0.02, 0.95, 5));
         assert_eq!(mixture(&plan.data), [("law".to_owned(), 1_000_000_000)]);
+        assert!(!AdamWConfig::from(&plan.inner).sgd);
+        (plan.inner.optimizer, plan.inner.muon) = (InnerOptimizer::Sgd, None);
+        assert!(AdamWConfig::from(&plan.inner).sgd);
     }
 }

@@ -46,6 +46,7 @@ fn plan(from_step: u64) -> InnerPlan {
             total_steps: 300,
             min_lr_ratio: 0.1,
             muon: None,
+            sgd: false,
         },
         batch_key: [9; 32],
         mixture: Vec::new(),

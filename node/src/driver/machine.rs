@@ -54,6 +54,8 @@ pub(super) struct Parts {
     pub trainer: Trainer,
     pub reporter: Reporter,
     pub dir: PathBuf,
+    /// Parts of the model that rounds exchange in turn.
+    pub fragments: u32,
     /// The zero of the member's clock.
     pub began: Instant,
 }
@@ -288,8 +290,9 @@ impl Machine {
         });
         keep_status(&self.parts.dir, &self.status());
         let (blobs, states) = (self.blobs(), self.parts.states.clone());
+        let fragments = self.parts.fragments;
         spawn_blocking(move || {
-            let swept = sweep_payloads(&blobs, certified).map(drop);
+            let swept = sweep_payloads(&blobs, certified, fragments).map(drop);
             let kept = states.retain(certified);
             if let Err(error) = swept
                 .map_err(anyhow::Error::from)

@@ -10,7 +10,13 @@ const KEPT_ROUNDS: u64 = 4;
 
 /// Removes payloads of rounds long certified. A payload of which nobody knows the round is taken
 /// for one of the present round: it goes when that does.
-pub(super) fn sweep_payloads(blobs: &Blobs, certified: Round) -> Result<u64, StoreError> {
+/// An own update that was not counted is needed again when its fragment has its turn.
+pub(super) fn sweep_payloads(
+    blobs: &Blobs,
+    certified: Round,
+    fragments: u32,
+) -> Result<u64, StoreError> {
+    let rounds = KEPT_ROUNDS.max(u64::from(fragments) + 1);
     let sweep = blobs.sweep();
     let mut keep: BTreeSet<BlobHash> = BTreeSet::new();
     for hash in blobs.list()?.into_keys() {
@@ -21,15 +27,15 @@ pub(super) fn sweep_payloads(blobs: &Blobs, certified: Round) -> Result<u64, Sto
                 certified
             }
         };
-        if is_kept(round, certified) {
+        if is_kept(round, certified, rounds) {
             keep.insert(hash);
         }
     }
     sweep.retain(&keep)
 }
 
-fn is_kept(round: Round, certified: Round) -> bool {
-    round.0.saturating_add(KEPT_ROUNDS) >= certified.0
+fn is_kept(round: Round, certified: Round, rounds: u64) -> bool {
+    round.0.saturating_add(rounds) >= certified.0
 }
 
 #[cfg(test)]
@@ -38,7 +44,7 @@ mod tests {
 
     #[test]
     fn four_rounds_behind_the_present_one_are_kept() {
-        let kept = |round| is_kept(Round(round), Round(10));
+        let kept = |round| is_kept(Round(round), Round(10), KEPT_ROUNDS);
         assert_eq!(
             [5, 6, 9, 10, 11, u64::MAX].map(kept),
             [false, true, true, true, true, true]

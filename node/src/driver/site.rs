@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use archipel_protocol::{
     charter::{Charter, Plan, plan::InnerPlan},
     crypto::Ed25519Verifier,
+    fragments::Fragments,
     ids::{BlobHash, MemberId, Root, RunId},
     layout::Layout,
     ledger::Membership,
@@ -50,6 +51,8 @@ pub struct Site {
     pub model: ModelConfig,
     /// That model's layout.
     pub layout: Layout,
+    /// Its parts that rounds exchange in turn.
+    pub fragments: Fragments,
 }
 
 impl Site {
@@ -91,8 +94,10 @@ impl Site {
         let model = model_of(&charter.plan);
         let layout = layout(&model).context("the charter's model")?;
         charter.plan.validate_layout(&layout)?;
+        let fragments = Fragments::of_plan(&charter.plan, &layout)?;
         Ok(Self {
             layout,
+            fragments,
             dir: dir.to_owned(),
             config,
             key,

@@ -106,6 +106,7 @@ pub async fn start(options: &Options) -> anyhow::Result<()> {
         trainer,
         reporter,
         dir: options.dir.clone(),
+        fragments: site.plan().outer.fragments,
         began,
     };
     let inlets = Inlets {

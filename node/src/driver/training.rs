@@ -6,13 +6,15 @@
 
 mod evaluation;
 mod round;
+mod steps;
 
 use super::{arrival::Arrival, site::Site, states::States, workbook::Workbook};
 use crate::store::Blobs;
 use anyhow::Context;
 use archipel_protocol::{
     charter::Plan,
-    ids::{MemberId, Root, Round, RunId},
+    fragments::Fragments,
+    ids::{BlobHash, MemberId, Root, Round, RunId},
     layout::Layout,
     member::{Input, TrainTask},
 };
@@ -88,16 +90,19 @@ impl Trainer {
             engine: LlamaEngine::new(&site.model, site.threads())?,
             plan: site.plan().clone(),
             layout: site.layout.clone(),
+            fragments: site.fragments.clone(),
             run_id: site.run_id,
             me: site.me(),
             windows: Windows::new(holdout, site.model.context as usize),
-            workbook: Workbook::open(site.dir.join("training"))?,
+            workbook: Workbook::open(site.dir.join("training"), site.fragments.count())?,
             data,
             states,
             blobs,
             inbox,
             wanted: wanted.clone(),
             turn: Turn::of(site),
+            ahead: None,
+            ends: None,
         };
         let (commands, queue) = mpsc::channel();
         let thread = thread::Builder::new()
@@ -160,6 +165,7 @@ struct Bench {
     engine: LlamaEngine,
     plan: Plan,
     layout: Layout,
+    fragments: Fragments,
     run_id: RunId,
     me: MemberId,
     windows: Windows,
@@ -170,6 +176,10 @@ struct Bench {
     inbox: inbox::Sender<Arrival>,
     wanted: Arc<AtomicU64>,
     turn: Turn,
+    /// Steps of the next round that were done before its base was here.
+    ahead: Option<steps::Ahead>,
+    /// The round whose end the engine holds, and the hash of what it left.
+    ends: Option<(Round, BlobHash)>,
 }
 
 /// In which rounds this member evaluates before it trains.
@@ -256,15 +266,40 @@ impl Bench {
             if let Some(state) = due.and_then(|index| asked.evaluations.remove(index)) {
                 asked.evaluations.push_front(state);
             }
-            let arrival = match asked.task.take_if(|_| due.is_none()) {
-                Some((number, task)) => self.attempt(number, &task),
+            let task = asked.task.take_if(|_| due.is_none());
+            let arrival = match &task {
+                Some((number, task)) => self.attempt(*number, task),
                 None => self.evaluate_next(&mut asked, queue),
             };
-            let fatal = matches!(arrival, Some(Arrival::Fatal(_)));
-            // A loop that is gone needs no result.
-            let told = arrival.is_none_or(|arrival| self.inbox.blocking_send(arrival).is_ok());
-            if fatal || !told {
+            let trained = matches!(arrival, Some(Arrival::Input(_)));
+            if !self.tell(arrival) {
                 return;
+            }
+            if let Some((number, task)) = task.filter(|_| trained)
+                && !self.go_on(number, &task)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Tells the loop; false where the thread is to end.
+    fn tell(&self, arrival: Option<Arrival>) -> bool {
+        let fatal = matches!(arrival, Some(Arrival::Fatal(_)));
+        // A loop that is gone needs no result.
+        let told = arrival.is_none_or(|arrival| self.inbox.blocking_send(arrival).is_ok());
+        told && !fatal
+    }
+
+    /// Trains ahead of the next base; false where the thread is to end.
+    fn go_on(&mut self, number: u64, task: &TrainTask) -> bool {
+        match self.run_ahead(number, task) {
+            Ok(()) => true,
+            Err(TrainingError::Disk(error)) => self.tell(Some(Arrival::Fatal(error))),
+            Err(error) => {
+                // The round that needs these steps fails as well, and says so.
+                tracing::warn!("training ahead of the next state: {error}");
+                true
             }
         }
     }

@@ -27,7 +27,7 @@ use std::{
 const BOOK_MAGIC: &[u8; 16] = b"archipel-work/1\0";
 const SNAPSHOT_MAGIC: &[u8; 16] = b"archipel-snap/1\0";
 const PREFIX_BYTES: usize = 48;
-/// Rounds that a residual rule can reach back, and one more.
+/// Rounds whose entries are kept at the least, and whose optimizer states at the most.
 const KEPT_ENTRIES: usize = 4;
 const MAX_BOOK_BYTES: usize = 1 << 20;
 const MAX_HEAD_BYTES: usize = 4 << 20;
@@ -150,14 +150,16 @@ pub struct Snapshot {
 pub struct Workbook {
     folder: PathBuf,
     entries: Vec<Entry>,
+    /// Rounds that are kept: a residual rule reaches back as many as there are fragments.
+    kept: usize,
 }
 
 impl Workbook {
-    /// Opens the folder, or makes it.
+    /// Opens the folder, or makes it; rounds exchange so many fragments in turn.
     ///
     /// # Errors
     /// A workbook that is damaged, or a disk that refuses.
-    pub fn open(folder: PathBuf) -> Result<Self, WorkbookError> {
+    pub fn open(folder: PathBuf, fragments: usize) -> Result<Self, WorkbookError> {
         files::clean(&folder)?;
         let path = folder.join("workbook");
         let entries = match read_sealed(&path, BOOK_MAGIC)? {
@@ -165,7 +167,12 @@ impl Workbook {
             Some(bytes) => decode(&bytes, MAX_BOOK_BYTES)
                 .map_err(|source| WorkbookError::Format { path, source })?,
         };
-        Ok(Self { folder, entries })
+        let kept = KEPT_ENTRIES.max(fragments + 2);
+        Ok(Self {
+            folder,
+            entries,
+            kept,
+        })
     }
 
     /// What was noted of a round.
@@ -176,7 +183,8 @@ impl Workbook {
     /// The result of a task that was done before, but perhaps never told.
     pub fn done(&self, task: &TrainTask) -> Option<&Entry> {
         self.entry(task.round)
-            .filter(|entry| entry.base == task.base && entry.rule == task.residual)
+            .filter(|entry| (entry.base, entry.rule) == (task.base, task.residual))
+            .filter(|entry| entry.steps == task.steps)
     }
 
     /// The optimizer state with which a round begins: what the latest round before it left.
@@ -196,7 +204,7 @@ impl Workbook {
         self.entries.retain(|other| other.round != entry.round);
         self.entries.push(entry);
         self.entries.sort_by_key(|entry| entry.round);
-        let surplus = self.entries.len().saturating_sub(KEPT_ENTRIES);
+        let surplus = self.entries.len().saturating_sub(self.kept);
         self.entries.drain(..surplus);
         let bytes = encode(&self.entries);
         write_sealed(&self.folder.join("workbook"), BOOK_MAGIC, &[&bytes])?;
@@ -289,11 +297,12 @@ impl Workbook {
         }))
     }
 
-    /// Removes files that no entry names.
+    /// Removes files that no entry names, and optimizer states that no round begins with.
     fn sweep(&self) -> Result<(), FileError> {
-        let entries = self.entries.iter();
-        let named: BTreeSet<String> = entries
-            .flat_map(|entry| [entry.residual.1, entry.optimizer.1])
+        let residuals = self.entries.iter().map(|entry| entry.residual.1);
+        let latest = self.entries.iter().rev().take(KEPT_ENTRIES);
+        let named: BTreeSet<String> = residuals
+            .chain(latest.map(|entry| entry.optimizer.1))
             .map(|hash| hash.to_string())
             .collect();
         for path in files::list(&self.folder)? {

@@ -11,6 +11,7 @@ use archipel_protocol::{
     charter::Plan,
     codec::{Update, decode, validate},
     fold::{fold_owned, manifest_after},
+    fragments::Fragments,
     ids::{BlobHash, MemberId, Root},
     layout::Layout,
     member::{FetchFault, FetchTask, FoldTask, Folded, Input, StateTask},
@@ -36,6 +37,7 @@ struct Shared {
     me: MemberId,
     plan: Plan,
     layout: Layout,
+    fragments: Fragments,
     states: Arc<States>,
     blobs: Blobs,
     net: Net,
@@ -66,6 +68,7 @@ impl Workshop {
                 me: site.me(),
                 plan: site.plan().clone(),
                 layout: site.layout.clone(),
+                fragments: site.fragments.clone(),
                 states,
                 blobs,
                 net,
@@ -165,7 +168,7 @@ impl Shared {
         };
         let (worker, round) = (self.clone(), task.round);
         blocking(move || {
-            let (codec, layout) = (worker.plan.codec(), &worker.layout);
+            let (codec, layout) = (worker.plan.codec(), &worker.fragments.of(round).layout);
             if let Err(error) = validate(codec, &bytes, layout, &limits) {
                 return Ok(Err(FetchFault::Invalid(error.to_string())));
             }
@@ -196,16 +199,17 @@ impl Shared {
     fn fold(&self, task: &FoldTask) -> anyhow::Result<Folded> {
         let (_, state) = self.states.load(&task.base)?;
         let (codec, limits) = (self.plan.codec(), self.plan.limits());
+        let layout = &self.fragments.of(task.round).layout;
         let mut updates: Vec<(u64, Update)> = Vec::with_capacity(task.updates.len());
         for input in &task.updates {
             let bytes = self.blobs.read_all(&input.payload, input.bytes)?;
-            let update = decode(codec, &bytes, &self.layout, &limits)
+            let update = decode(codec, &bytes, layout, &limits)
                 .with_context(|| format!("payload {} was checked before", input.payload))?;
             updates.push((input.tokens, update));
         }
         let borrowed: Vec<(u64, &Update)> =
             updates.iter().map(|(n, update)| (*n, update)).collect();
-        let folding = fold_owned(&self.plan, &self.layout, state, &borrowed);
+        let folding = fold_owned(&self.plan, &self.fragments, task.round, state, &borrowed);
         let manifest = manifest_after(&self.layout, task, &folding.tensors);
         self.states.save(&manifest, &folding.tensors)?;
         Ok(Folded {

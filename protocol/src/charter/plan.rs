@@ -88,6 +88,8 @@ pub enum InnerOptimizer {
     /// Momentum made orthogonal (Muon) for the hidden matrices: attention's and the SwiGLU's.
     /// Embedding, head and norms stay with AdamW and its settings.
     Muon,
+    /// The gradient times the rate, without moments: for rules that keep their own momentum.
+    Sgd,
 }
 
 /// Settings of Muon. The schedule, weight decay and clipping are those of [`InnerPlan`].
@@ -134,6 +136,10 @@ pub struct InnerPlan {
     pub micro_batch: u32,
     /// Inner steps a round (H): 1 to 10⁶.
     pub steps: u64,
+    /// Whether a member that is slower than the fastest takes fewer steps, in proportion (DyLU,
+    /// arXiv 2401.09135); not with `outer.delay`, `outer.alpha` or `outer.fragments`.
+    #[serde(default)]
+    pub steps_by_speed: bool,
     /// Inner steps between snapshots (J): 1 to `steps`.
     pub segment_steps: u64,
     /// Settings of `muon`; absent with `adamw`.
@@ -148,6 +154,13 @@ pub enum OuterRule {
     Nesterov,
     /// A plain step without momentum, as in SparseLoCo (arXiv 2508.15706).
     Plain,
+    /// Nesterov momentum that acts in every `period`-th turn alone, and gathers what comes between
+    /// (arXiv 2401.09135).
+    #[serde(rename = "delayed-nesterov")]
+    DelayedNesterov,
+    /// A step of one length in every coordinate: the sign of the aggregate (DeMo, arXiv
+    /// 2411.19870).
+    Sign,
 }
 
 /// The step that applies an aggregate to the parameters.
@@ -158,9 +171,23 @@ pub struct OuterPlan {
     pub rule: OuterRule,
     /// Outer learning rate: above 0, at most 10.
     pub lr: Decimal,
-    /// Momentum of `nesterov`: 0 to 0.999999; 0 for `plain`.
+    /// Momentum of `nesterov` and `delayed-nesterov`: 0 to 0.999999; 0 for the others.
     #[serde(default)]
     pub momentum: Decimal,
+    /// Turns of `delayed-nesterov` from one use of its momentum to the next (N), and what a single
+    /// turn's aggregate is divided by: 1 to 1024; 1 for the others.
+    #[serde(default = "one")]
+    pub period: u32,
+    /// Parts of the model that are exchanged in turn, one a round: 1 to 12.
+    #[serde(default = "one")]
+    pub fragments: u32,
+    /// Inner steps that a member trains on from its own parameters while the exchange is in
+    /// flight: 0 to one less than `inner.steps`.
+    #[serde(default)]
+    pub delay: u64,
+    /// Share of a member's own parameters that stays when the result is applied (α): 0 to 1.
+    #[serde(default)]
+    pub alpha: Decimal,
 }
 
 /// How an update is encoded.
@@ -383,6 +410,20 @@ pub struct DataPlan {
     pub mixture: Vec<MixtureEntry>,
 }
 
+impl OuterRule {
+    /// Whether a state holds a momentum for it.
+    pub fn keeps_momentum(self) -> bool {
+        matches!(self, Self::Nesterov | Self::DelayedNesterov)
+    }
+}
+
+impl OuterPlan {
+    /// Whether members train on from their own parameters, not from the state alone.
+    pub fn carries_on(&self) -> bool {
+        self.fragments > 1 || self.delay > 0 || self.alpha > Decimal::ZERO
+    }
+}
+
 impl ModelPlan {
     /// Tensors of this shape: nine a block, the embedding, the last norm, a head unless tied.
     pub fn tensors(&self) -> u64 {
@@ -428,7 +469,7 @@ impl Plan {
     /// Tensors that a state lists by hash: the model's, as many again for an outer momentum, and
     /// as many for a rule that keeps the previous aggregate.
     pub fn hashes_per_state(&self) -> u64 {
-        let momentum = self.outer.rule == OuterRule::Nesterov;
+        let momentum = self.outer.rule.keeps_momentum();
         let previous = self.exchange.rule == AggregationRule::CenteredClip;
         self.model.tensors() * (1 + u64::from(momentum) + u64::from(previous))
     }
@@ -465,6 +506,10 @@ impl ExchangePlan {
         };
         u64::try_from(bits / 8).unwrap_or(u64::MAX)
     }
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn default_chunk() -> u32 {

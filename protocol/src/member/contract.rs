@@ -128,6 +128,29 @@ pub struct FetchTask {
     pub holders: Vec<MemberId>,
 }
 
+/// Whose parameters a round's training starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Start {
+    /// Those of the base.
+    Base,
+    /// This member's own at the end of the round before. The first `ahead` steps need no base;
+    /// after them the base is blended in ([`crate::fragments::Fragments::blend`]).
+    Own {
+        /// Steps before the base is blended in.
+        ahead: u64,
+    },
+}
+
+impl Start {
+    /// Steps that need no base.
+    pub fn ahead(self) -> u64 {
+        match self {
+            Self::Base => 0,
+            Self::Own { ahead } => ahead,
+        }
+    }
+}
+
 /// How the residual of the next update comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResidualRule {
@@ -146,9 +169,11 @@ pub struct TrainTask {
     pub round: Round,
     /// The state to train from.
     pub base: Root,
+    /// Whose parameters the first step starts from.
+    pub start: Start,
     /// The inner step, over the whole run, with which it begins.
     pub schedule: u64,
-    /// Inner steps to do.
+    /// Inner steps to do, those ahead of the base included.
     pub steps: u64,
     /// The residual to begin with.
     pub residual: ResidualRule,

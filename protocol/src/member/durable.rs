@@ -9,6 +9,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// Rounds behind the certified one whose entries are kept.
 const KEPT_ROUNDS: u64 = 3;
+/// The same for own headers and final blocks, from which residuals follow: as many as the most
+/// fragments that a plan may have, and some.
+const KEPT_HEADERS: u64 = 16;
 
 /// This member's own signed past, by round.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +27,8 @@ impl OwnLog {
     /// Forgets what lies more than [`KEPT_ROUNDS`] behind.
     pub fn prune(&mut self, round: Round) {
         let from = Round(round.0.saturating_sub(KEPT_ROUNDS));
-        self.headers.retain(|r, _| *r >= from);
+        let headers = Round(round.0.saturating_sub(KEPT_HEADERS));
+        self.headers.retain(|r, _| *r >= headers);
         self.votes.retain(|vote| vote.ballot.round >= from);
         self.roots.retain(|vote| vote.round >= from);
         self.proposals.retain(|(r, _), _| *r >= from);
@@ -55,10 +59,15 @@ pub fn retained(log: Vec<Durable>) -> Vec<Durable> {
         _ => None,
     });
     let newest = certified.max().unwrap_or_default();
-    let from = Round(newest.0.saturating_sub(KEPT_ROUNDS));
-    log.into_iter()
-        .filter(|entry| round_of(entry).is_none_or(|round| round >= from))
-        .collect()
+    let kept = |entry: &Durable| match entry {
+        Durable::Header { .. } | Durable::Final(_) => KEPT_HEADERS,
+        _ => KEPT_ROUNDS,
+    };
+    let is_needed = |entry: &Durable| {
+        let from = Round(newest.0.saturating_sub(kept(entry)));
+        round_of(entry).is_none_or(|round| round >= from)
+    };
+    log.into_iter().filter(is_needed).collect()
 }
 
 impl Member {

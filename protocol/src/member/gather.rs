@@ -66,8 +66,13 @@ pub enum HeaderError {
         found: u64,
     },
     /// More or fewer steps or tokens than the plan asks for.
-    #[error("the plan asks for {expected} steps of {each} tokens, found {found} and {tokens}")]
+    #[error(
+        "the plan asks for {expected} steps of {each} tokens ({least} of who starts anew or is \
+         slow), found {found} and {tokens}"
+    )]
     Steps {
+        /// The fewest that it allows.
+        least: u64,
         /// The plan's steps.
         expected: u64,
         /// Tokens of one step.
@@ -113,6 +118,7 @@ impl Member {
         let (voters, quorum) = (membership.voters(), membership.quorum());
         let epoch = membership.epoch();
         self.deadline.begin_round();
+        self.pace.begin_round(membership.faults());
         let id = (epoch, round);
         let may_sign = self.muted.is_none_or(|through| round > through);
         let run_id = &self.settings.run_id;
@@ -264,8 +270,10 @@ impl Member {
         }
         let (expected, each) = (settings.steps, settings.tokens_per_step);
         let (found, tokens) = (header.steps, header.tokens);
-        if found != expected || expected.checked_mul(each) != Some(tokens) {
+        let least = settings.least_steps();
+        if !settings.takes_steps(work.round, found) || found.checked_mul(each) != Some(tokens) {
             return Err(HeaderError::Steps {
+                least,
                 expected,
                 each,
                 found,
@@ -317,6 +325,10 @@ impl Member {
             return;
         }
         let round = work.round;
+        if let Some((_, started)) = work.dated() {
+            let steps = signed.header.steps;
+            self.pace.another(member, steps, self.now.since(started));
+        }
         work.collection
             .insert(id, signed.clone(), Payload::Fetching);
         let two = work.collection.equivocation(&member);

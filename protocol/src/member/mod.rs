@@ -22,6 +22,7 @@ mod judge;
 mod justify;
 mod logbook;
 mod motions;
+mod pace;
 mod passing;
 mod proofs;
 mod propose;
@@ -34,7 +35,7 @@ mod work;
 
 pub use contract::{
     Durable, Event, FetchFault, FetchTask, FoldInput, FoldTask, Folded, Input, Output, Request,
-    ResidualRule, StateTask, TrainTask, Trained,
+    ResidualRule, Start, StateTask, TrainTask, Trained,
 };
 pub use durable::retained;
 pub use gather::HeaderError;
@@ -53,6 +54,7 @@ use catch_up::Sync;
 use certifier::Certifier;
 use durable::OwnLog;
 use motions::Motions;
+use pace::Pace;
 use passing::Passing;
 use proofs::Proofs;
 use recall::{Memory, Recall};
@@ -107,6 +109,7 @@ pub struct Member {
     chain: EpochChain,
     phase: Phase,
     deadline: Deadline,
+    pace: Pace,
     /// The state that the present round starts from, once certified and held.
     held: Option<Held>,
     /// Its certificate.
@@ -189,6 +192,7 @@ impl Member {
             tip: None,
             unproven: None,
             own: OwnLog::default(),
+            pace: Pace::default(),
             finals: BTreeMap::new(),
             ahead: VecDeque::new(),
             memory: Memory::default(),

@@ -2,7 +2,7 @@
 
 use crate::{
     charter::{Charter, MemberRole},
-    ids::{Digest, MemberId, RunId},
+    ids::{Digest, MemberId, Round, RunId},
     layout::Layout,
     ledger::Membership,
 };
@@ -29,6 +29,14 @@ pub struct Settings {
     pub rounds: u64,
     /// Inner steps of a round.
     pub steps: u64,
+    /// Whether a slower member takes fewer.
+    pub steps_by_speed: bool,
+    /// Whether members train on from their own parameters.
+    pub carries_on: bool,
+    /// Inner steps of them that need no base.
+    pub delay: u64,
+    /// Rounds in which every part of the model is exchanged once.
+    pub fragments: u64,
     /// Tokens of one inner step.
     pub tokens_per_step: u64,
     /// Identifier of the codec.
@@ -87,6 +95,10 @@ impl Settings {
             guests: guests.map(|member| member.id).collect(),
             rounds: plan.rounds,
             steps: inner.steps,
+            steps_by_speed: inner.steps_by_speed,
+            carries_on: plan.outer.carries_on(),
+            delay: plan.outer.delay,
+            fragments: u64::from(plan.outer.fragments),
             tokens_per_step: u64::from(inner.batch_sequences) * u64::from(plan.model.context),
             codec: plan.codec().id(),
             max_payload_bytes: exchange.max_payload_bytes,
@@ -106,6 +118,25 @@ impl Settings {
             device: "cpu".to_owned(),
             software: Digest::default(),
             unix_ms_at_zero,
+        }
+    }
+
+    /// The fewest inner steps of an update.
+    pub fn least_steps(&self) -> u64 {
+        match self.steps_by_speed {
+            true => 1,
+            false => self.steps - self.delay,
+        }
+    }
+
+    /// Whether an update of a round may have so many inner steps: those of the plan; without the
+    /// ones ahead of the base where a member starts anew, as all do in round 0; or any fewer where
+    /// steps go by speed.
+    pub fn takes_steps(&self, round: Round, steps: u64) -> bool {
+        let (least, most) = (self.least_steps(), self.steps);
+        match self.steps_by_speed {
+            true => (least..=most).contains(&steps),
+            false => steps == least || (steps == most && round.0 > 0),
         }
     }
 

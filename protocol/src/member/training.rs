@@ -1,10 +1,11 @@
 //! When to train, from which residual, and the header that comes of it.
 
 use super::{
-    Durable, Member, Output, ResidualRule, TrainTask, Trained, collection::Payload, work::Known,
+    Durable, Member, Output, ResidualRule, Start, TrainTask, Trained, collection::Payload,
+    work::Known,
 };
 use crate::{
-    ids::{Epoch, Round},
+    ids::{Epoch, Round, Timestamp},
     message::{Header, Message, nonce_commitment},
 };
 use std::sync::Arc;
@@ -15,6 +16,7 @@ pub(super) struct Training {
     pub task: TrainTask,
     pub epoch: Epoch,
     pub carried: u32,
+    pub since: Timestamp,
 }
 
 impl Member {
@@ -32,20 +34,41 @@ impl Member {
             .held
             .as_ref()
             .expect("a round starts from a held state");
+        let (start, steps) = self.start(work.round);
         let task = TrainTask {
             round: work.round,
             base: work.base,
-            schedule: held.manifest.schedule,
-            steps: self.settings.steps,
+            start,
+            schedule: held.manifest.schedule - start.ahead(),
+            steps,
             residual,
         };
         self.training = Some(Training {
             task,
             epoch: work.epoch,
             carried,
+            since: self.now,
         });
         self.outputs.push_back(Output::Train(task));
         self.tell_phase("train");
+    }
+
+    /// Where a round's training starts, and how many inner steps it has.
+    ///
+    /// Only who announced an update of the round before goes on from its own parameters: that is
+    /// what its next header continues.
+    fn start(&self, round: Round) -> (Start, u64) {
+        let settings = &self.settings;
+        let before = round.0.checked_sub(1).map(Round);
+        let announced = before.is_some_and(|round| self.own.headers.contains_key(&round));
+        match settings.carries_on && announced {
+            true => {
+                let ahead = settings.delay;
+                (Start::Own { ahead }, settings.steps)
+            }
+            false if settings.steps_by_speed => (Start::Base, self.pace.steps(settings.steps)),
+            false => (Start::Base, settings.steps - settings.delay),
+        }
     }
 
     /// How the next update's residual comes about, and how many misses in a row it carries.
@@ -53,7 +76,11 @@ impl Member {
     /// Where it is not known whether the last update was counted, the residual is zero: losing it
     /// costs little, counting it twice would be wrong.
     fn residual_rule(&self, round: Round) -> (ResidualRule, u32) {
-        let past = self.own.headers.range(..round).next_back();
+        let past = self.own.headers.range(..round).rev();
+        let fragments = self.settings.fragments;
+        let past = past
+            .into_iter()
+            .find(|(last, _)| (round.0 - last.0).is_multiple_of(fragments));
         let Some((last, (signed, _))) = past.filter(|_| self.settings.error_feedback) else {
             return (ResidualRule::Zero, 0);
         };
@@ -96,6 +123,7 @@ impl Member {
             return;
         }
         self.training = None;
+        self.pace.own(trained.steps, self.now.since(training.since));
         if self.may_sign() && !self.own.headers.contains_key(&task.round) {
             self.announce(training, trained);
         }

@@ -9,6 +9,13 @@ const DILOCO: Outer = Outer::Nesterov {
     momentum: 0.9,
 };
 const SPARSE_LOCO: Outer = Outer::Plain { lr: 1.0 };
+const SIGN: Outer = Outer::Sign { lr: 0.25 };
+const DELAYED: Outer = Outer::DelayedNesterov {
+    lr: 0.5,
+    momentum: 0.5,
+    period: 3,
+    position: 0,
+};
 
 fn layout(lengths: &[u32]) -> Layout {
     let spec = |(index, length): (usize, &u32)| TensorSpec {
@@ -54,6 +61,56 @@ fn plain_by_hand() {
 }
 
 #[test]
+fn sign_by_hand() {
+    let mut theta = [1.0, 1.0, 1.0, 1.0];
+    SIGN.step(
+        &layout(&[4]),
+        0,
+        &mut theta,
+        &mut [],
+        &[9.0, -1e-30, 0.0, -0.0],
+    )
+    .expect("finite");
+    assert_eq!(theta, [0.75, 1.25, 1.0, 1.0]);
+}
+
+#[test]
+fn delayed_nesterov_by_hand() {
+    let (layout, mut theta, mut v) = (layout(&[1]), [10.0], [4.0]);
+    let mut seen = Vec::new();
+    for turn in 0..4 {
+        let step = DELAYED.at(turn);
+        step.step(&layout, 0, &mut theta, &mut v, &[6.0])
+            .expect("finite");
+        seen.push((theta[0], v[0]));
+    }
+    // g = 6/3 = 2. Turn 0: v = ½·4 + 2, θ −= ½·2. Turn 1: v = 6. Turn 2: v = 8, θ −= ½ (2 + ½·8).
+    // Turn 3 begins anew: v = ½·8 + 2.
+    assert_eq!(seen, [(9.0, 4.0), (8.0, 6.0), (5.0, 8.0), (4.0, 6.0)]);
+}
+
+#[test]
+fn with_a_period_of_one_delayed_nesterov_is_nesterov() {
+    let (delta, layout) = (normal(2, 1000), layout(&[1000]));
+    let delayed = Outer::DelayedNesterov {
+        lr: 0.7,
+        momentum: 0.9,
+        period: 1,
+        position: 0,
+    };
+    let run = |rule: Outer| {
+        let (mut theta, mut v) = (normal(1, 1000), normal(4, 1000));
+        for turn in 0..3 {
+            rule.at(turn)
+                .step(&layout, 0, &mut theta, &mut v, &delta)
+                .expect("finite");
+        }
+        (bits(&theta), bits(&v))
+    };
+    assert_eq!(run(delayed), run(DILOCO));
+}
+
+#[test]
 fn without_momentum_nesterov_is_plain() {
     let (delta, layout) = (normal(2, 1000), layout(&[1000]));
     let (mut a, mut b, mut v) = (normal(1, 1000), normal(1, 1000), vec![0.0; 1000]);
@@ -74,7 +131,7 @@ fn without_momentum_nesterov_is_plain() {
 #[test]
 fn parts_of_any_length_give_the_same_bits() {
     let (delta, layout) = (normal(3, 1000), layout(&[600, 400]));
-    for rule in [DILOCO, SPARSE_LOCO] {
+    for rule in [DILOCO, SPARSE_LOCO, DELAYED.at(0), DELAYED.at(2), SIGN] {
         let momenta = rule.momenta(1000);
         let (mut theta, mut v) = (normal(1, 1000), normal(2, momenta));
         rule.step(&layout, 0, &mut theta, &mut v, &delta)
@@ -112,8 +169,10 @@ fn a_result_that_is_not_finite_changes_nothing() {
         ("Δ is infinite", 0.0, 0.0, f32::NEG_INFINITY),
         ("θ is no number", f32::NAN, 0.0, 0.0),
     ] {
-        for rule in [DILOCO, SPARSE_LOCO] {
-            if why == "v overflows" && rule == SPARSE_LOCO {
+        for rule in [DILOCO, SPARSE_LOCO, DELAYED.at(2), SIGN] {
+            // Without a momentum that does not overflow, and a sign moves nothing that far.
+            let overflows = why.ends_with("overflows");
+            if overflows && (rule == SIGN || (rule == SPARSE_LOCO && why == "v overflows")) {
                 continue;
             }
             let mut theta = [1.0, 2.0, 3.0, 4.0, theta_4];

@@ -26,9 +26,10 @@ use super::{
 };
 use crate::seen::{Payload, Seen};
 use archipel_protocol::{
+    charter::Plan,
     ids::{BlobHash, MemberId, Round},
     member::{Durable, Event, FoldInput, FoldTask, Folded},
-    message::{Block, Message, SignedHeader},
+    message::{Block, Header, Message, SignedHeader},
 };
 use std::collections::BTreeMap;
 
@@ -136,7 +137,7 @@ impl Cuts {
                 header.base
             ));
         }
-        if header.codec != plan.codec().id() || header.steps != plan.inner.steps {
+        if header.codec != plan.codec().id() || !may_have_steps(plan, header) {
             return Err("another codec or number of steps than the plan's".to_owned());
         }
         if scene.house.honest.contains(slot) && !self.announced[slot].contains(signed) {
@@ -196,11 +197,22 @@ impl Cuts {
     }
 }
 
-/// A header claims the tokens of the plan's steps, whatever its residual carries.
+/// Whether an update may have so many inner steps: as many as the plan says; without those ahead of
+/// the base where its member starts anew, as all do in round 0; where steps go by speed, any fewer.
+fn may_have_steps(plan: &Plan, header: &Header) -> bool {
+    let (all, found) = (plan.inner.steps, header.steps);
+    if plan.inner.steps_by_speed {
+        return found >= 1 && found <= all;
+    }
+    let anew = found + plan.outer.delay == all;
+    anew || (found == all && header.round > Round(0))
+}
+
+/// A header claims the tokens of its steps, whatever its residual carries.
 fn tokens(scene: Scene<'_>, signed: &SignedHeader) -> Result<(), String> {
     let plan = &scene.house.given.plan;
     let a_step = u64::from(plan.inner.batch_sequences) * u64::from(plan.model.context);
-    let expected = plan.inner.steps.saturating_mul(a_step);
+    let expected = signed.header.steps.saturating_mul(a_step);
     let (found, carried) = (signed.header.tokens, signed.header.carried);
     if found != expected {
         let member = signed.header.member;

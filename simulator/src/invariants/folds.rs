@@ -251,7 +251,7 @@ fn work_out(scene: Scene<'_>, fold: Fold<'_>) -> Result<Worked, String> {
         }
         updates.push((update.tokens, payload.bytes.as_slice()));
     }
-    let refolded = refold(&given.plan, &given.layout, fold.base, &updates);
+    let refolded = refold(&given.plan, &given.layout, task.round, fold.base, &updates);
     let refolded = refolded.map_err(|error| format!("folds what cannot be folded: {error}"))?;
     let root = root_of(&given.run_id, &given.layout, task, &refolded.tensors);
     Ok(Worked {

@@ -8,16 +8,15 @@
 //! promises that resuming from a snapshot gives the same bits.
 
 use super::{
-    Course, Evaluation, Gradient, LanguageSettings, LearningError,
+    Beginning, Course, Evaluation, Gradient, LanguageSettings, LearningError,
     corpus::{Corpus, Source},
-    memory::Optimizer,
     pool::{Pending, Pool, Wanted},
 };
 use archipel_protocol::{
     charter::{Charter, Plan},
-    ids::{BlobHash, MemberId},
+    ids::{BlobHash, Digest, MemberId},
     layout::Layout,
-    member::TrainTask,
+    member::{Start, TrainTask},
     random::derive_key,
     state::{Tensors, tensor_hash},
     work::{segment_leaf, tree_root},
@@ -49,10 +48,8 @@ struct Bench {
 
 /// Everything that a round's result depends on.
 struct Assignment {
-    task: TrainTask,
-    base: Arc<Tensors>,
+    beginning: Beginning,
     plan: InnerPlan,
-    before: Optimizer,
     source: Arc<Source>,
 }
 
@@ -117,19 +114,11 @@ impl Language {
         initial_params(&self.model, seed).expect("the shape was checked when this was made")
     }
 
-    pub fn begin(
-        &self,
-        member: u32,
-        task: &TrainTask,
-        base: &Arc<Tensors>,
-        before: Optimizer,
-    ) -> Training {
+    pub fn begin(&self, member: u32, beginning: Beginning) -> Training {
         let source = member as usize % self.corpus.sources.len();
         let assignment = Assignment {
-            task: *task,
-            base: base.clone(),
-            plan: self.inner_plan(member, task),
-            before,
+            plan: self.inner_plan(member, &beginning.task),
+            beginning,
             source: self.corpus.sources[source].clone(),
         };
         self.pool.begin(move |bench, wanted| {
@@ -209,51 +198,82 @@ impl Assignment {
         engine: &mut LlamaEngine,
         wanted: &Wanted,
     ) -> Result<Option<Course>, EngineError> {
-        let base = &self.base.parameters;
-        engine.load(base)?;
-        engine.load_optimizer(&self.before.bytes)?;
-        let (mut step, mut loss_sum, mut leaves) = (0, 0.0f64, Vec::new());
-        let mut after = Optimizer {
-            hash: BlobHash::default(),
-            bytes: Arc::default(),
+        let (beginning, task) = (&self.beginning, &self.beginning.task);
+        let (optimizer, mut parameters) = beginning.apart();
+        engine.load(&parameters)?;
+        engine.load_optimizer(optimizer)?;
+        let mut done = Done::default();
+        let ahead = task.start.ahead();
+        self.run(engine, wanted, (0, ahead), &mut done)?;
+        if task.start != Start::Base {
+            engine.params(&mut parameters)?;
+            beginning.blend(&mut parameters);
+            engine.load(&parameters)?;
+        }
+        self.run(engine, wanted, (ahead, task.steps), &mut done)?;
+        if done.step != task.steps {
+            return Ok(None);
+        }
+        engine.params(&mut parameters)?;
+        let after = beginning.left(done.optimizer, &parameters);
+        let base = &beginning.base.parameters;
+        let tokens =
+            task.steps * u64::from(self.plan.batch_sequences) * u64::from(engine.config().context);
+        let mean_loss = done.loss_sum / task.steps.max(1) as f64;
+        let gradient = Gradient {
+            delta: beginning.fragments.delta(task.round, base, &parameters),
+            loss_micro: (mean_loss * 1e6).round() as i64,
+            tokens,
+            flop: engine.config().training_flop(tokens),
+            work_root: tree_root(&done.leaves),
+            optimizer: (beginning.before.hash, after.hash),
         };
-        engine.train(&self.plan, &self.source.training, &mut |progress| {
-            step = progress.step;
-            loss_sum += f64::from(progress.loss);
+        Ok(Some(Course { gradient, after }))
+    }
+
+    /// Runs the steps from one to another, unless an earlier part was stopped.
+    fn run(
+        &self,
+        engine: &mut LlamaEngine,
+        wanted: &Wanted,
+        (from_step, to_step): (u64, u64),
+        done: &mut Done,
+    ) -> Result<(), EngineError> {
+        if from_step == to_step || done.step != from_step {
+            return Ok(());
+        }
+        let plan = InnerPlan {
+            from_step,
+            to_step,
+            ..self.plan.clone()
+        };
+        engine.train(&plan, &self.source.training, &mut |progress| {
+            done.step = progress.step;
+            done.loss_sum += f64::from(progress.loss);
             if progress.segment_end {
-                let bytes = (progress.optimizer_state)();
-                after.hash = BlobHash(*blake3::hash(&bytes).as_bytes());
-                after.bytes = Arc::new(bytes);
+                done.optimizer = (progress.optimizer_state)();
+                let hash = BlobHash(*blake3::hash(&done.optimizer).as_bytes());
                 let parameters = tensor_hash(progress.params);
-                leaves.push(segment_leaf(step, &parameters, &after.hash));
+                let leaf = segment_leaf(done.step, &parameters, &hash);
+                done.leaves.push(leaf);
             }
             match wanted.still() {
                 true => Control::Continue,
                 false => Control::Stop,
             }
         })?;
-        if step != self.task.steps {
-            return Ok(None);
-        }
-        let mut delta = vec![0.0; base.len()];
-        engine.params(&mut delta)?;
-        for (end, start) in delta.iter_mut().zip(base) {
-            *end = start - *end;
-        }
-        let tokens = self.task.steps
-            * u64::from(self.plan.batch_sequences)
-            * u64::from(engine.config().context);
-        let mean_loss = loss_sum / self.task.steps.max(1) as f64;
-        let gradient = Gradient {
-            delta,
-            loss_micro: (mean_loss * 1e6).round() as i64,
-            tokens,
-            flop: engine.config().training_flop(tokens),
-            work_root: tree_root(&leaves),
-            optimizer: (self.before.hash, after.hash),
-        };
-        Ok(Some(Course { gradient, after }))
+        Ok(())
     }
+}
+
+/// What inner steps have come to.
+#[derive(Default)]
+struct Done {
+    step: u64,
+    loss_sum: f64,
+    leaves: Vec<Digest>,
+    /// The inner optimizer's state at the last segment's end.
+    optimizer: Vec<u8>,
 }
 
 /// Windows spread evenly over what is held out, about `bytes` bytes in all.

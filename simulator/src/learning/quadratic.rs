@@ -6,11 +6,13 @@
 //! of the targets is the optimum of the federation's objective, and a fixed point of its rounds as
 //! long as members of equal weight do equally many steps.
 //!
-//! There is no inner optimizer to remember: its state is no bytes, before and after. The work root
+//! There is no inner optimizer to remember: its state is no bytes, before and after. Where members
+//! train on from their own parameters, two such descents follow each other. The work root
 //! has one leaf, the end of the round: the segments on the way are not computed.
 
-use super::{Course, Gradient, LearningError, QuadraticSettings, memory::Optimizer};
+use super::{Beginning, Course, Gradient, LearningError, QuadraticSettings};
 use archipel_protocol::{
+    ids::BlobHash,
     layout::{Layout, TensorSpec},
     member::TrainTask,
     random::{Stream, derive_key},
@@ -96,42 +98,82 @@ impl Quadratic {
     }
 
     /// The inner steps of one member in one round.
-    pub fn train(
-        &mut self,
-        member: u32,
-        task: &TrainTask,
-        base: &Tensors,
-        before: Optimizer,
-    ) -> Result<Course, LearningError> {
-        self.prepare(task.steps);
-        let target = &self.targets[member as usize];
+    pub fn train(&mut self, member: u32, beginning: Beginning) -> Result<Course, LearningError> {
+        let Beginning { task, base, .. } = &beginning;
         let from = &base.parameters;
-        assert_eq!(from.len(), target.len(), "states have the layout's length");
+        let length = self.curvatures.len();
+        assert_eq!(from.len(), length, "states have the layout's length");
+        let (delta, end, energy) = match beginning.carries_on {
+            true => self.train_on(member, &beginning),
+            false => {
+                let (mut delta, energy) = self.descend(member, task.steps, from);
+                self.disturb(member, task, &mut delta);
+                let end: Vec<f32> = from.iter().zip(&delta).map(|(a, b)| a - b).collect();
+                (delta, end, energy)
+            }
+        };
+        let loss = 0.5 * energy / from.len() as f64;
+        if !loss.is_finite() || delta.iter().chain(&end).any(|value| !value.is_finite()) {
+            let round = task.round;
+            return Err(LearningError::NotFinite { member, round });
+        }
+        let after = match beginning.carries_on {
+            true => beginning.left(Vec::new(), &end),
+            false => beginning.before.clone(),
+        };
+        let nothing = BlobHash(*blake3::hash(b"").as_bytes());
+        let leaf = || segment_leaf(task.steps, &tensor_hash(&end), &nothing);
+        let leaves = (task.steps > 0).then(leaf);
+        let gradient = Gradient {
+            loss_micro: (loss * 1e6).round() as i64,
+            tokens: task.steps.saturating_mul(self.tokens_per_step),
+            flop: 4 * u128::from(task.steps) * end.len() as u128,
+            work_root: tree_root(leaves.as_slice()),
+            optimizer: (beginning.before.hash, after.hash),
+            delta,
+        };
+        Ok(Course { gradient, after })
+    }
+
+    /// The same for a member that trains on from its own parameters: what it sends, where it ends,
+    /// and its mean energy.
+    fn train_on(&mut self, member: u32, beginning: &Beginning) -> (Vec<f32>, Vec<f32>, f64) {
+        let task = &beginning.task;
+        let (_, mut own) = beginning.apart();
+        let ahead = task.start.ahead();
+        let mut energy = 0.0;
+        let mut walk = |own: &mut Vec<f32>, steps: u64| {
+            let (gone, part) = self.descend(member, steps, own);
+            own.iter_mut()
+                .zip(gone)
+                .for_each(|(own, gone)| *own -= gone);
+            energy += part * (steps as f64 / task.steps.max(1) as f64);
+        };
+        walk(&mut own, ahead);
+        beginning.blend(&mut own);
+        walk(&mut own, task.steps - ahead);
+        let mut noise = vec![0.0; own.len()];
+        self.disturb(member, task, &mut noise);
+        own.iter_mut()
+            .zip(noise)
+            .for_each(|(own, noise)| *own -= noise);
+        let delta = beginning
+            .fragments
+            .delta(task.round, &beginning.base.parameters, &own);
+        (delta, own, energy)
+    }
+
+    /// How far so many steps lead from some parameters, and the mean energy on the way.
+    fn descend(&mut self, member: u32, steps: u64, from: &[f32]) -> (Vec<f32>, f64) {
+        self.prepare(steps);
+        let target = &self.targets[member as usize];
         let (mut delta, mut energy) = (Vec::with_capacity(from.len()), 0.0f64);
         for (j, (theta, goal)) in from.iter().zip(target).enumerate() {
             let apart = f64::from(*theta) - f64::from(*goal);
             delta.push((self.descent.gone[j] * apart) as f32);
             energy += self.descent.energy[j] * apart * apart;
         }
-        self.disturb(member, task, &mut delta);
-        let end: Vec<f32> = from.iter().zip(&delta).map(|(a, b)| a - b).collect();
-        let loss = 0.5 * energy / from.len() as f64;
-        if !loss.is_finite() || delta.iter().chain(&end).any(|value| !value.is_finite()) {
-            let round = task.round;
-            return Err(LearningError::NotFinite { member, round });
-        }
-        let leaf = || segment_leaf(task.steps, &tensor_hash(&end), &before.hash);
-        let leaves = (task.steps > 0).then(leaf);
-        let gradient = Gradient {
-            loss_micro: (loss * 1e6).round() as i64,
-            tokens: task.steps.saturating_mul(self.tokens_per_step),
-            flop: 4 * u128::from(task.steps) * delta.len() as u128,
-            work_root: tree_root(leaves.as_slice()),
-            optimizer: (before.hash, before.hash),
-            delta,
-        };
-        let after = before;
-        Ok(Course { gradient, after })
+        (delta, energy)
     }
 
     /// Mean squared distance to the optimum.

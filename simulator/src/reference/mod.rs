@@ -17,6 +17,7 @@ mod aggregate;
 mod chain;
 mod decode;
 mod difference;
+mod fragment;
 mod outer;
 mod record;
 mod root;
@@ -38,10 +39,11 @@ use archipel_protocol::{
         Plan,
         plan::{AggregationRule, CodecKind, ExchangePlan, OuterRule},
     },
-    ids::BlobHash,
+    ids::{BlobHash, Round},
     layout::Layout,
     state::Tensors,
 };
+use fragment::Part;
 
 /// What a fold must give; compare with [`Self::check_tensors`] and [`Self::check_record`].
 #[derive(Clone, Debug)]
@@ -102,20 +104,26 @@ pub enum ReferenceError {
 pub fn refold(
     plan: &Plan,
     layout: &Layout,
+    round: Round,
     base: &Tensors,
     updates: &[(u64, &[u8])],
 ) -> Result<Refolded, ReferenceError> {
     check_plan(plan)?;
     check_base(plan, layout, base)?;
+    let part = fragment::part(layout, plan.outer.fragments, round.0);
+    let part = part.ok_or(ReferenceError::Plan {
+        setting: "outer.fragments",
+        found: i64::from(plan.outer.fragments),
+    })?;
     let mut decoded = Vec::with_capacity(updates.len());
     for (position, (_, payload)) in updates.iter().enumerate() {
-        let values = decode(&plan.exchange, layout, payload);
+        let values = decode(&plan.exchange, &part.layout, payload);
         decoded.push(values.map_err(|source| ReferenceError::Payload { position, source })?);
     }
     let tokens: Vec<u64> = updates.iter().map(|(tokens, _)| *tokens).collect();
     let folded = match decoded.is_empty() {
         true => None,
-        false => folded(plan, base, &decoded, &tokens),
+        false => folded(plan, &part, base, &decoded, &tokens),
     };
     Ok(folded.unwrap_or_else(|| Refolded {
         tensors: base.clone(),
@@ -126,8 +134,15 @@ pub fn refold(
 }
 
 /// The fold of a cut that is not empty; nothing where it is void.
-fn folded(plan: &Plan, base: &Tensors, updates: &[Vec<f32>], tokens: &[u64]) -> Option<Refolded> {
+fn folded(
+    plan: &Plan,
+    part: &Part,
+    whole: &Tensors,
+    updates: &[Vec<f32>],
+    tokens: &[u64],
+) -> Option<Refolded> {
     let exchange = &plan.exchange;
+    let base = &part.of(whole);
     if (updates.len() as u64) < updates_needed(exchange) {
         return None;
     }
@@ -159,24 +174,28 @@ fn folded(plan: &Plan, base: &Tensors, updates: &[Vec<f32>], tokens: &[u64]) -> 
         }
         AggregationRule::GeometricMedian => (aggregate::geometric_median(updates, &scales), equal),
         AggregationRule::CenteredClip => {
-            let previous = (!base.aggregate.is_empty()).then_some(base.aggregate.as_slice());
+            // Among several fragments, one of zeros alone was not exchanged yet.
+            let moved = plan.outer.fragments == 1 || base.aggregate.iter().any(|v| *v != 0.0);
+            let known = moved && !base.aggregate.is_empty();
+            let previous = known.then_some(base.aggregate.as_slice());
             let iterations = exchange.clip_iterations;
             let values = aggregate::centered_clip(updates, &scales, previous, iterations);
             (values, equal)
         }
     };
-    let (parameters, momentum) = outer::step(&plan.outer, base, &values)?;
+    let (parameters, momentum) = outer::step(&plan.outer, part.turn, base, &values)?;
     let hash = root::content_hash(&values);
     let aggregate = match exchange.rule {
         AggregationRule::CenteredClip => values,
         _ => Vec::new(),
     };
+    let folded = Tensors {
+        parameters,
+        momentum,
+        aggregate,
+    };
     Some(Refolded {
-        tensors: Tensors {
-            parameters,
-            momentum,
-            aggregate,
-        },
+        tensors: part.put(whole, &folded),
         weights,
         aggregate: hash,
         voided: false,
@@ -215,6 +234,8 @@ fn check_plan(plan: &Plan) -> Result<(), ReferenceError> {
             1..=billion,
         ),
         ("outer.lr", plan.outer.lr.billionths(), 1..=10 * billion),
+        ("outer.period", i64::from(plan.outer.period), 1..=1024),
+        ("outer.fragments", i64::from(plan.outer.fragments), 1..=12),
         (
             "outer.momentum",
             plan.outer.momentum.billionths(),
@@ -232,8 +253,8 @@ fn check_plan(plan: &Plan) -> Result<(), ReferenceError> {
 fn check_base(plan: &Plan, layout: &Layout, base: &Tensors) -> Result<(), ReferenceError> {
     let all = layout.parameters();
     let momenta = match plan.outer.rule {
-        OuterRule::Nesterov => all,
-        OuterRule::Plain => 0,
+        OuterRule::Nesterov | OuterRule::DelayedNesterov => all,
+        OuterRule::Plain | OuterRule::Sign => 0,
     };
     let kept = match (plan.exchange.rule, base.aggregate.len()) {
         (AggregationRule::CenteredClip, 1..) => all,

@@ -16,7 +16,7 @@ use archipel_protocol::charter::{
 use std::collections::BTreeMap;
 
 /// Short names: what they stand for in the charter's tables.
-pub(super) const SHORT: [(&str, &str, &str); 18] = [
+pub(super) const SHORT: [(&str, &str, &str); 23] = [
     ("codec", "exchange", "codec"),
     ("chunk", "exchange", "chunk"),
     ("keep", "exchange", "keep"),
@@ -34,6 +34,11 @@ pub(super) const SHORT: [(&str, &str, &str); 18] = [
     ("outer_rule", "outer", "rule"),
     ("outer_lr", "outer", "lr"),
     ("momentum", "outer", "momentum"),
+    ("period", "outer", "period"),
+    ("fragments", "outer", "fragments"),
+    ("delay", "outer", "delay"),
+    ("alpha", "outer", "alpha"),
+    ("steps_by_speed", "inner", "steps_by_speed"),
     ("wait_all", "timing", "wait_all"),
 ];
 /// The charter's tables.
@@ -227,7 +232,7 @@ impl<'a> Draft<'a> {
             let room = needed.saturating_add(needed / 8).clamp(1 << 20, ENDLESS);
             exchange.max_payload_bytes = exchange.max_payload_bytes.max(room);
         }
-        if self.plan.outer.rule == OuterRule::Plain && !given("outer.momentum") {
+        if !self.plan.outer.rule.keeps_momentum() && !given("outer.momentum") {
             self.plan.outer.momentum = Decimal::ZERO;
         }
     }

@@ -24,11 +24,15 @@ const FOLDS: usize = 4;
 /// Rounds behind the newest whose decoded payloads are kept.
 const DECODED_ROUNDS: u64 = 6;
 
+/// In which round a payload was decoded first, and what it is.
+type Found = (Round, Result<Arc<Update>, String>);
+
 /// Payloads decoded once for all who hold them.
 #[derive(Default)]
 pub struct Decoded {
     extension: Extension,
-    updates: HashMap<BlobHash, (Round, Result<Arc<Update>, String>)>,
+    /// By hash and the place of the fragment that it is taken for.
+    updates: HashMap<(BlobHash, usize), Found>,
 }
 
 impl Decoded {
@@ -41,19 +45,20 @@ impl Decoded {
     }
 
     /// Encodes values.
-    fn encode(&self, world: &Federation, values: &[f32]) -> Vec<u8> {
+    fn encode(&self, world: &Federation, round: Round, values: &[f32]) -> Vec<u8> {
+        let layout = &world.fragments.of(round).layout;
         if let Some(codec) = &self.extension.codec {
-            return codec.encode(&world.layout, values);
+            return codec.encode(layout, values);
         }
-        match encode(world.plan.codec(), &world.layout, values) {
+        match encode(world.plan.codec(), layout, values) {
             Ok(encoded) => encoded.payload,
             // Only a lie makes a gradient that is not finite: it is sent as it is.
             Err(_) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
         }
     }
 
-    fn decode(&self, world: &Federation, payload: &[u8]) -> Result<Update, String> {
-        let (plan, layout) = (&world.plan, &world.layout);
+    fn decode(&self, world: &Federation, round: Round, payload: &[u8]) -> Result<Update, String> {
+        let (plan, layout) = (&world.plan, &world.fragments.of(round).layout);
         if let Some(codec) = &self.extension.codec {
             let values = codec.decode(layout, payload)?;
             return Update::dense(values).map_err(|error| error.to_string());
@@ -70,11 +75,12 @@ impl Decoded {
         round: Round,
         payload: &Payload,
     ) -> Result<Arc<Update>, String> {
-        if let Some((_, update)) = self.updates.get(&payload.hash) {
+        let key = (payload.hash, world.fragments.of(round).range.start);
+        if let Some((_, update)) = self.updates.get(&key) {
             return update.clone();
         }
-        let update = self.decode(world, &payload.bytes).map(Arc::new);
-        self.updates.insert(payload.hash, (round, update.clone()));
+        let update = self.decode(world, round, &payload.bytes).map(Arc::new);
+        self.updates.insert(key, (round, update.clone()));
         if self.updates.len() > 64 * world.members.len().max(1) {
             let oldest = round.0.saturating_sub(DECODED_ROUNDS);
             self.updates.retain(|_, (of, _)| of.0 >= oldest);
@@ -137,6 +143,8 @@ impl Site {
         let plan = world.plan.clone();
         let mut delta = gradient.delta;
         let base = self.disk.states.get(&task.base).map(|s| s.tensors.clone());
+        let fragment = world.fragments.of(task.round);
+        let base = base.map(|base| fragment.cut(&base));
         if let (false, Some(base)) = (self.deviations.is_empty(), base) {
             self.deviate(world, now, |deviations, seat| {
                 for deviation in deviations {
@@ -144,13 +152,13 @@ impl Site {
                 }
             });
         }
-        let before = residual_before(&self.disk, (world, decoded), task.residual);
+        let before = residual_before(&self.disk, (world, decoded), task);
         let before_hash = before.hash();
         let wanted = match plan.feedback() {
             Some(beta) => before.add_to(delta, beta).expect(FITS),
             None => delta,
         };
-        let encoded = decoded.encode(world, &wanted);
+        let encoded = decoded.encode(world, task.round, &wanted);
         let bytes = match self.deviations.is_empty() {
             true => encoded,
             false => self.deviate(world, now, |deviations, seat| {
@@ -160,8 +168,8 @@ impl Site {
         };
         let hash = BlobHash(*blake3::hash(&bytes).as_bytes());
         let payload = Arc::new(Payload::new(hash, bytes));
-        let update = decoded.decode(world, &payload.bytes);
-        let zero = || Residual::zero(world.layout.parameters());
+        let update = decoded.decode(world, task.round, &payload.bytes);
+        let zero = || Residual::zero(fragment.range.len());
         let residual = match (plan.feedback(), &update) {
             (Some(_), Ok(update)) => zero().after(wanted, update).unwrap_or_else(|_| zero()),
             _ => zero(),
@@ -280,15 +288,15 @@ impl Site {
     ) -> Option<Folding> {
         let mut updates: Vec<(u64, Arc<Update>)> = Vec::with_capacity(task.updates.len());
         for input in &task.updates {
-            let (round, payload) = self.disk.payloads.get(&input.payload)?;
-            let update = decoded.update(world, *round, payload).ok()?;
+            let (_, payload) = self.disk.payloads.get(&input.payload)?;
+            let update = decoded.update(world, task.round, payload).ok()?;
             updates.push((input.tokens, update));
         }
         let refs: Vec<(u64, &Update)> = updates.iter().map(|(t, u)| (*t, &**u)).collect();
         let base = &self.disk.states.get(&task.base)?.tensors;
-        let mut folding = fold(&world.plan, &world.layout, base, &refs);
+        let mut folding = fold(&world.plan, &world.fragments, task.round, base, &refs);
         if let (Some(rule), false) = (&decoded.extension.rule, refs.is_empty()) {
-            step_by(&**rule, world, base, &refs, &mut folding);
+            step_by(&**rule, (world, task.round), base, &refs, &mut folding);
         }
         Some(folding)
     }
@@ -300,7 +308,7 @@ const FITS: &str = "a residual has the model's length and finite values";
 /// Replaces what a fold came to by an outer step with the aggregate of another rule.
 fn step_by(
     rule: &dyn OwnRule,
-    world: &Federation,
+    (world, round): (&Federation, Round),
     base: &Tensors,
     updates: &[(u64, &Update)],
     folding: &mut Folding,
@@ -308,9 +316,12 @@ fn step_by(
     let dense = updates.iter().map(|(tokens, u)| (*tokens, u.to_dense()));
     let aggregate = rule.aggregate(&dense.collect::<Vec<_>>());
     let mut next = base.clone();
-    let (parameters, momentum) = (&mut next.parameters, &mut next.momentum);
-    let outer = world.plan.outer_step();
-    let step = outer.step(&world.layout, 0, parameters, momentum, &aggregate);
+    let fragment = world.fragments.of(round);
+    let range = fragment.range.clone();
+    let parameters = &mut next.parameters[range.clone()];
+    let momentum = next.momentum.get_mut(range).unwrap_or_default();
+    let outer = world.plan.outer_step().at(world.fragments.turn(round));
+    let step = outer.step(&fragment.layout, 0, parameters, momentum, &aggregate);
     folding.voided = step.is_err();
     folding.tensors = if folding.voided { base.clone() } else { next };
     folding.aggregate = tensor_hash(&aggregate);
@@ -319,17 +330,17 @@ fn step_by(
 fn residual_before(
     disk: &Disk,
     (world, decoded): (&Federation, &Decoded),
-    rule: ResidualRule,
+    task: &TrainTask,
 ) -> Residual {
-    let zero = || Residual::zero(world.layout.parameters());
+    let zero = || Residual::zero(world.fragments.of(task.round).range.len());
     let plan = &world.plan;
     let kept = |round: &Round| disk.entries.get(round);
-    let before = match rule {
+    let before = match task.residual {
         ResidualRule::Zero => None,
         ResidualRule::After(round) => kept(&round).map(|entry| entry.residual.clone().included()),
         ResidualRule::AfterPlusUpdate(round) => kept(&round).and_then(|entry| {
             let (_, payload) = disk.payloads.get(&entry.trained.payload)?;
-            let update = decoded.decode(world, &payload.bytes).ok()?;
+            let update = decoded.decode(world, task.round, &payload.bytes).ok()?;
             let most = plan.exchange.max_carried as u16;
             entry.residual.clone().missed(&update, most).ok()
         }),

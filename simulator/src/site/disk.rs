@@ -163,11 +163,15 @@ impl Disk {
     }
 
     /// Drops what lies too far behind the certified round.
-    pub fn sweep(&mut self, certified: Round) {
-        let kept = |round: Round| round.0.saturating_add(KEPT_ROUNDS) >= certified.0;
-        self.payloads.retain(|_, (round, _)| kept(*round));
-        self.states.retain(|_, stored| kept(stored.round));
-        self.entries.retain(|round, _| kept(*round));
+    /// Residuals and payloads of as many rounds are kept as there are fragments.
+    pub fn sweep(&mut self, certified: Round, fragments: u32) {
+        let since = |round: Round, rounds: u64| round.0.saturating_add(rounds) >= certified.0;
+        let exchanged = KEPT_ROUNDS.max(u64::from(fragments) + 1);
+        self.payloads
+            .retain(|_, (round, _)| since(*round, exchanged));
+        self.states
+            .retain(|_, stored| since(stored.round, KEPT_ROUNDS));
+        self.entries.retain(|round, _| since(*round, exchanged));
     }
 
     /// Bytes of what is kept, the logs not counted.

@@ -83,6 +83,8 @@ pub struct Site {
     /// Tasks of this life that are still wanted: the latest training.
     pub(crate) training: Option<u64>,
     pub(crate) job: Option<(u64, Job)>,
+    /// Until when it trains ahead of the base of a round.
+    pub(crate) ahead: Option<(Round, Timestamp)>,
     /// Payloads being fetched, with their rounds: what is asked for again meanwhile is one fetch.
     pub(crate) fetching: BTreeMap<BlobHash, Round>,
     /// States being fetched.
@@ -136,6 +138,7 @@ impl Site {
             version: 1,
             training: None,
             job: None,
+            ahead: None,
             learnt: None,
             honest: Vec::new(),
             fetching: BTreeMap::new(),
@@ -176,6 +179,7 @@ impl Site {
         self.timer_at = None;
         self.waiting = 0;
         self.training = None;
+        self.ahead = None;
         self.job = None;
         self.fetching.clear();
         self.fetching_state.clear();
@@ -186,6 +190,7 @@ impl Site {
     /// Stops it as a power cut would.
     pub(crate) fn crash(&mut self) {
         self.machine = None;
+        self.ahead = None;
         self.job = None;
         self.training = None;
         self.timer_at = None;
@@ -261,7 +266,7 @@ impl Site {
             round,
             now: self.clock.local(now),
             plan: &world.plan,
-            layout: &world.layout,
+            layout: &world.fragments.of(round).layout,
             draws: &mut self.draws,
             strength: self.strength,
             honest: &self.honest,

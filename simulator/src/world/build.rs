@@ -15,6 +15,7 @@ use crate::{
 };
 use archipel_protocol::{
     charter::{Charter, CharterMember, MemberRole},
+    fragments::Fragments,
     ids::{MemberId, Timestamp},
     layout::Layout,
     random::derive_key,
@@ -97,7 +98,7 @@ impl World {
             let mut trained = Learning::new(&problem, &charter, &keys, seed, threads)?;
             let honest = own.iter().map(|site| if site.liar { 0.0 } else { 1.0 });
             trained.weigh(&honest.collect::<Vec<f64>>());
-            federations.push(federation(charter, &own, keys, trained.layout()));
+            federations.push(federation(charter, &own, keys, trained.shape()));
             learning.push(trained);
         }
         let founding: Vec<Arc<Tensors>> = learning.iter().map(|l| Arc::new(l.founding())).collect();
@@ -170,8 +171,14 @@ fn disposed(scenario: &Scenario, schedule: &Schedule, everybody: Everybody<'_>) 
     sites
 }
 
-fn federation(charter: Charter, own: &[&Site], keys: Vec<MemberId>, layout: &Layout) -> Federation {
+fn federation(
+    charter: Charter,
+    own: &[&Site],
+    keys: Vec<MemberId>,
+    (layout, fragments): (&Layout, &Arc<Fragments>),
+) -> Federation {
     Federation {
+        fragments: fragments.clone(),
         run_id: charter.run_id(),
         plan: Arc::new(charter.plan.clone()),
         charter: Arc::new(charter),

@@ -27,7 +27,7 @@ impl World {
             Output::StopTraining => self.sites[site as usize].training = None,
             Output::Train(task) => self.begin_training(site, task),
             Output::Fold(task) => {
-                let duration_us = self.fold_us(site, task.updates.len());
+                let duration_us = self.fold_us(site, task.round, task.updates.len());
                 self.begin_work(site, duration_us, Work::Fold(task));
             }
             Output::Fetch(task) => self.begin_fetch(site, task),
@@ -138,7 +138,8 @@ impl World {
             Event::Certified { round, root, .. } => {
                 self.digest
                     .add(self.now, 5, site, round.0 ^ short(&MemberId(root.0)));
-                self.sites[site as usize].disk.sweep(*round);
+                let fragments = self.federation(site).plan.outer.fragments;
+                self.sites[site as usize].disk.sweep(*round, fragments);
                 self.end_old_fetches(site, *round);
                 self.measure(site, *round);
                 self.entered(site, *round);
@@ -155,10 +156,24 @@ impl World {
         }
     }
 
+    /// How long a member still trains ahead of the base that has come.
+    fn ahead_us(&mut self, site: u32, task: &TrainTask) -> u64 {
+        if task.start.ahead() == 0 {
+            return 0;
+        }
+        let until = self.sites[site as usize].ahead.take();
+        match until.filter(|(round, _)| *round == task.round) {
+            Some((_, until)) => until.since(self.now),
+            None => self.steps_us(site, task.start.ahead()),
+        }
+    }
+
     fn begin_training(&mut self, site: u32, task: TrainTask) {
         self.trainings += 1;
         let number = self.trainings;
-        let duration_us = self.training_us(site, task.steps);
+        let ahead_us = self.ahead_us(site, &task);
+        let steps_us = self.steps_us(site, task.steps - task.start.ahead());
+        let duration_us = ahead_us + steps_us + self.encode_us(site, task.round);
         let here = &mut self.sites[site as usize];
         here.training = Some(number);
         here.job = None;

@@ -13,9 +13,8 @@ use archipel_protocol::{
 use std::sync::Arc;
 
 impl World {
-    /// How long a member's inner steps and encoding take in this round.
-    pub(super) fn training_us(&mut self, site: u32, steps: u64) -> u64 {
-        let parameters = self.federation(site).layout.parameters() as u64;
+    /// How long a member's inner steps take in this round.
+    pub(super) fn steps_us(&mut self, site: u32, steps: u64) -> u64 {
         let here = &mut self.sites[site as usize];
         let compute = here.spec.compute;
         let spread = 1.0 + compute.spread * (2.0 * here.pace.unit() - 1.0);
@@ -24,14 +23,32 @@ impl World {
             false => 1.0,
         };
         let factor = spread * slow * here.slow;
-        let steps_us = compute.step_us as f64 * steps as f64 * factor;
-        let encode_us = transfer_us(4 * parameters, compute.codec_rate) as f64 * here.slow;
-        (steps_us + encode_us) as u64
+        (compute.step_us as f64 * steps as f64 * factor) as u64
+    }
+
+    /// How long a member takes to encode what a round exchanges.
+    pub(super) fn encode_us(&self, site: u32, round: Round) -> u64 {
+        let parameters = self.federation(site).fragments.of(round).range.len() as u64;
+        let here = &self.sites[site as usize];
+        let compute = here.spec.compute;
+        (transfer_us(4 * parameters, compute.codec_rate) as f64 * here.slow) as u64
+    }
+
+    /// A member that carries on trains ahead of the base of the next round.
+    fn train_ahead(&mut self, site: u32, round: Round) {
+        let steps = self.federation(site).plan.outer.delay;
+        if steps == 0 {
+            return;
+        }
+        let duration_us = self.steps_us(site, steps);
+        self.recorder.computes(self.moment(site), duration_us);
+        let until = self.now.after(duration_us);
+        self.sites[site as usize].ahead = Some((round.next(), until));
     }
 
     /// How long decoding and folding so many updates takes a member.
-    pub(super) fn fold_us(&self, site: u32, updates: usize) -> u64 {
-        let parameters = self.federation(site).layout.parameters() as u64;
+    pub(super) fn fold_us(&self, site: u32, round: Round, updates: usize) -> u64 {
+        let parameters = self.federation(site).fragments.of(round).range.len() as u64;
         let here = &self.sites[site as usize];
         let bytes = 4 * parameters * (updates as u64 + 1);
         (transfer_us(bytes, here.spec.compute.codec_rate) as f64 * here.slow) as u64
@@ -62,6 +79,8 @@ impl World {
         here.training = None;
         let job = here.job.take().filter(|(of, _)| *of == number);
         if let Some(entry) = here.disk.done(task) {
+            let entry = entry.clone();
+            self.train_ahead(site, task.round);
             let trained = Box::new(entry.trained.clone());
             return self.handle(site, Input::Trained(trained));
         }
@@ -85,6 +104,7 @@ impl World {
         here.honest = Vec::new();
         let trained = here.disk.entries[&task.round].trained.clone();
         self.see(site, &Seen::Trained(&payload));
+        self.train_ahead(site, task.round);
         self.handle(site, Input::Trained(Box::new(trained)));
     }
 

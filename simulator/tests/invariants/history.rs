@@ -8,6 +8,7 @@ use archipel_protocol::{
     codec::{Codec, encode},
     crypto::Signature,
     fold::{fold, manifest_after},
+    fragments::Fragments,
     ids::{BlobHash, Digest, Epoch, MemberId, Root, Round, RunId, Timestamp, View},
     layout::{Layout, TensorSpec},
     ledger::{Activity, Membership},
@@ -150,6 +151,7 @@ impl History {
             run_id,
             charter,
             plan: plan.clone(),
+            fragments: Arc::new(Fragments::new(&layout, 1).expect("a tensor")),
             layout: layout.clone(),
             members: (0..MEMBERS).collect(),
             keys: keys.clone(),
@@ -473,7 +475,8 @@ impl History {
         let decoded: Vec<_> = decoded.collect();
         let tokens = task.updates.iter().map(|update| update.tokens);
         let updates: Vec<_> = tokens.zip(&decoded).collect();
-        let folding = fold(plan, &self.layout, &base, &updates);
+        let whole = Fragments::new(&self.layout, 1).expect("a tensor");
+        let folding = fold(plan, &whole, task.round, &base, &updates);
         let manifest = manifest_after(&self.layout, &task, &folding.tensors);
         let root = manifest.root(&self.run_id, &self.layout);
         let folded = Folded {

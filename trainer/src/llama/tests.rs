@@ -15,6 +15,7 @@ fn optimizer() -> AdamWConfig {
         total_steps: 100,
         min_lr_ratio: 0.1,
         muon: None,
+        sgd: false,
     }
 }
 

@@ -142,8 +142,9 @@ impl Moments {
     /// Moves `params` one step against `gradient`, which has the norm `norm`, at global step
     /// `step`; says whether all of them are still finite.
     pub(crate) fn step(&mut self, pass: &Pass<'_>, params: &mut [f32]) -> bool {
-        self.steps += 1;
         let config = pass.config;
+        // Who has no moments stays as fresh as at the beginning.
+        self.steps += u64::from(!config.sgd);
         let clip = f64::from(config.clip_norm);
         let clip = if clip > 0.0 && pass.norm > clip {
             (clip / pass.norm) as f32
@@ -157,10 +158,17 @@ impl Moments {
             clip,
             beta1: config.beta1,
             beta2: config.beta2,
-            step: (f64::from(lr) / correction(config.beta1)) as f32,
+            step: match config.sgd {
+                true => lr,
+                false => (f64::from(lr) / correction(config.beta1)) as f32,
+            },
             root: (1.0 / correction(config.beta2)).sqrt() as f32,
             epsilon: config.epsilon,
             keep: 1.0,
+        };
+        let apply = match config.sgd {
+            true => descend,
+            false => adamw,
         };
         let keep = |lr: f64| (1.0 - lr * f64::from(config.weight_decay)) as f32;
         let (mut elements, mut matrices) = (Vec::new(), Vec::new());
@@ -194,7 +202,7 @@ impl Moments {
                 second,
                 params,
             } = part;
-            adamw(&update, gradient, first, second, params);
+            apply(&update, gradient, first, second, params);
             lanes::all_finite(params)
         });
         let finite = moved.into_iter().all(|finite| finite);
@@ -313,6 +321,18 @@ widest! {
             *v = update.beta2 * *v + (1.0 - update.beta2) * (g * g);
             let denominator = v.sqrt() * update.root + update.epsilon;
             *param = *param * update.keep - update.step * (*m / denominator);
+        }
+    }
+}
+
+widest! {
+    /// One step against the gradient, element by element; moments stay as they are.
+    fn descend(
+        update: &Update, gradient: &[f32], _first: &mut [f32], _second: &mut [f32],
+        params: &mut [f32],
+    ) {
+        for (param, gradient) in params.iter_mut().zip(gradient) {
+            *param = *param * update.keep - update.step * (gradient * update.clip);
         }
     }
 }

@@ -25,6 +25,9 @@ pub struct AdamWConfig {
     pub min_lr_ratio: f32,
     /// Muon for the hidden matrices; without it AdamW moves them as well.
     pub muon: Option<MuonConfig>,
+    /// Neither: the clipped gradient times the learning rate, without any state. Decay and schedule
+    /// stay.
+    pub sgd: bool,
 }
 
 /// Settings of Muon (Jordan et al. 2024): orthogonalized momentum for the hidden matrices. The

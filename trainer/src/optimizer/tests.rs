@@ -15,6 +15,7 @@ fn settings() -> AdamWConfig {
         total_steps: 104,
         min_lr_ratio: 0.1,
         muon: None,
+        sgd: false,
     }
 }
 
@@ -245,6 +246,7 @@ fn muon_moves_hidden_matrices_only() {
     let run = |muon: Option<MuonConfig>| {
         let config = AdamWConfig {
             weight_decay: 0.0,
+            sgd: false,
             muon,
             ..settings()
         };
@@ -274,6 +276,7 @@ fn muon_moves_hidden_matrices_only() {
     }
     assert_eq!(with[5..7], [0.0, 0.0]);
     let config = AdamWConfig {
+        sgd: false,
         muon: Some(MuonConfig {
             lr: 0.02,
             momentum: 1.0,
@@ -307,4 +310,23 @@ fn a_weight_that_is_not_finite_is_told() {
         1.0,
         &mut params
     ));
+}
+
+#[test]
+fn sgd_steps_against_the_gradient_and_remembers_nothing() {
+    let (layout, mut moments) = (two_tensors(), Moments::fresh(6));
+    let config = AdamWConfig {
+        sgd: true,
+        clip_norm: 2.0,
+        ..settings()
+    };
+    let mut params = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+    let gradient = [4.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    let (moments, params) = (&mut moments, &mut params);
+    assert!(step(
+        moments, &config, &layout, PEAK, &gradient, 4.0, params
+    ));
+    // Rate 0.1, the gradient clipped to 2, matrices decayed by half of the rate.
+    assert_eq!(*params, [0.95 - 0.2, 0.95, 0.95, 0.95, 1.0, 1.0]);
+    assert!(moments.encode().is_empty());
 }

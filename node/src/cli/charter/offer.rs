@@ -3,7 +3,7 @@
 //! Every number comes with its formula: a site that doubts one can compute it again. Memory and
 //! disk are what the design keeps, not what was measured; the process itself comes on top.
 
-use archipel_protocol::charter::plan::{AggregationRule, CodecKind, OuterRule};
+use archipel_protocol::charter::plan::{AggregationRule, CodecKind};
 use archipel_protocol::charter::{Charter, Plan};
 
 /// One part of a sum.
@@ -92,7 +92,7 @@ fn total(terms: &[Term]) -> u64 {
 
 /// Copies of the parameters' size that a state has beside the parameters.
 fn state_copies(plan: &Plan) -> u64 {
-    let momentum = u64::from(plan.outer.rule == OuterRule::Nesterov);
+    let momentum = u64::from(plan.outer.rule.keeps_momentum());
     let previous = u64::from(plan.exchange.rule == AggregationRule::CenteredClip);
     momentum + previous
 }

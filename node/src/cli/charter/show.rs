@@ -5,7 +5,7 @@ use super::{names, role_name, unsigned, voting};
 use crate::cli::read_charter;
 use crate::cli::text::{bytes, duration, grouped, plural, wrapped};
 use archipel_protocol::charter::plan::{
-    AggregationRule, InnerPlan, MixtureEntry, OuterRule, Tokenizer,
+    AggregationRule, InnerOptimizer, InnerPlan, MixtureEntry, OuterRule, Tokenizer,
 };
 use archipel_protocol::charter::{Charter, FaultModel, Plan, SignedCharter};
 use archipel_protocol::crypto::Ed25519Verifier;
@@ -220,6 +220,7 @@ fn plan(out: &mut String, plan: &Plan) {
 
 fn optimizer(inner: &InnerPlan) -> String {
     match &inner.muon {
+        None if inner.optimizer == InnerOptimizer::Sgd => format!("sgd at {}", inner.lr),
         None => format!("adamw at {}", inner.lr),
         Some(muon) => format!(
             "muon at {} for hidden matrices, momentum {}, {}; adamw at {} for the rest",
@@ -243,15 +244,25 @@ fn mixture(entries: &[MixtureEntry]) -> String {
 }
 
 fn outer(plan: &Plan) -> String {
-    match plan.outer.rule {
-        OuterRule::Nesterov => {
-            format!(
-                "nesterov at {}, momentum {}",
-                plan.outer.lr, plan.outer.momentum
-            )
+    let outer = &plan.outer;
+    let (lr, momentum) = (outer.lr, outer.momentum);
+    let mut said = match outer.rule {
+        OuterRule::Nesterov => format!("nesterov at {lr}, momentum {momentum}"),
+        OuterRule::Plain => format!("plain at {lr}"),
+        OuterRule::DelayedNesterov => {
+            let turns = plural(outer.period as usize, "turn");
+            format!("delayed-nesterov at {lr}, momentum {momentum} in {turns}")
         }
-        OuterRule::Plain => format!("plain at {}", plan.outer.lr),
+        OuterRule::Sign => format!("sign at {lr}"),
+    };
+    if outer.fragments > 1 {
+        said += &format!("; {} fragments in turn", outer.fragments);
     }
+    if outer.carries_on() {
+        let steps = plural(outer.delay as usize, "step");
+        said += &format!("; {steps} ahead of the result, own share {}", outer.alpha);
+    }
+    said
 }
 
 fn updates(plan: &Plan) -> String {

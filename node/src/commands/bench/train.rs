@@ -216,6 +216,7 @@ fn plan(args: &TrainArgs) -> InnerPlan {
             total_steps: 1000,
             min_lr_ratio: 0.1,
             muon: None,
+            sgd: false,
         },
         batch_key: [2; 32],
         mixture: Vec::new(),

@@ -91,6 +91,7 @@ impl Bench {
         let Ok((_, tensors)) = self.states.load(&state.root) else {
             return Course::Dropped;
         };
+        self.ends = None;
         if let Err(error) = self.engine.load(&tensors.parameters) {
             tracing::warn!("state {} cannot be evaluated: {error}", state.round);
             return Course::Dropped;

@@ -6,7 +6,7 @@ use archipel_protocol::{
     charter::{Charter, FaultModel},
     ids::BlobHash,
     ledger::Membership,
-    member::ResidualRule,
+    member::{ResidualRule, Start},
     state::{Manifest, Tensors},
 };
 use archipel_trainer::{
@@ -14,6 +14,8 @@ use archipel_trainer::{
     initial_params, layout,
 };
 use std::path::Path;
+
+mod carrying;
 
 /// A plan whose round takes a moment.
 fn plan() -> Plan {
@@ -81,17 +83,25 @@ impl Disk {
 
     /// A process's bench.
     fn bench(&self) -> (Bench, Store, inbox::Receiver<Arrival>) {
+        self.bench_of(plan())
+    }
+
+    /// A process's bench for another plan of this model.
+    fn bench_of(&self, plan: Plan) -> (Bench, Store, inbox::Receiver<Arrival>) {
         let (store, _) = Store::open(&self.path("store")).expect("a store");
         let (inbox, arrivals) = inbox::channel(64);
-        let model = crate::driver::model_of(&plan());
+        let model = crate::driver::model_of(&plan);
+        let layout = layout(&model).expect("a model");
+        let fragments = Fragments::of_plan(&plan, &layout).expect("tensors enough");
         let bench = Bench {
             engine: LlamaEngine::new(&model, 1).expect("a model"),
-            plan: plan(),
-            layout: layout(&model).expect("a model"),
+            workbook: Workbook::open(self.path("training"), fragments.count()).expect("a workbook"),
+            plan,
+            fragments,
+            layout,
             run_id: RunId([7; 32]),
             me: MemberId([9; 32]),
             windows: Windows::new(Default::default(), 16),
-            workbook: Workbook::open(self.path("training")).expect("a workbook"),
             data: Some(Dataset::open(&self.path("data")).expect("prepared")),
             states: Arc::new(self.states()),
             blobs: store.blobs().clone(),
@@ -101,6 +111,8 @@ impl Disk {
                 position: None,
                 members: 1,
             },
+            ahead: None,
+            ends: None,
         };
         (bench, store, arrivals)
     }
@@ -109,6 +121,7 @@ impl Disk {
         TrainTask {
             round: Round(round),
             base: self.base,
+            start: Start::Base,
             schedule: 6 * round,
             steps: 6,
             residual,

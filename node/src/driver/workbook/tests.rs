@@ -1,6 +1,7 @@
 //! The workbook across restarts.
 
 use super::*;
+use archipel_protocol::member::Start;
 
 fn entry(round: u64) -> Entry {
     let hash = |byte: u8| BlobHash([byte; 32]);
@@ -21,7 +22,7 @@ fn entry(round: u64) -> Entry {
 }
 
 fn open(folder: &Path) -> Workbook {
-    Workbook::open(folder.to_owned()).expect("a sound workbook")
+    Workbook::open(folder.to_owned(), 1).expect("a sound workbook")
 }
 
 #[test]
@@ -51,6 +52,7 @@ fn only_the_very_same_task_is_done_already() {
     let task = TrainTask {
         round: Round(3),
         base: Root([3; 32]),
+        start: Start::Base,
         schedule: 90,
         steps: 30,
         residual: ResidualRule::Zero,

@@ -12,6 +12,8 @@ use crate::{charter::Decimal, layout::MAX_PARAMETERS, rule::Rule};
 const MAX_WIDTH: u64 = 1 << 20;
 const MAX_STEPS: u64 = 1 << 40;
 const DAY_MS: u64 = 86_400_000;
+/// A member keeps what residuals need for a few rounds more than this.
+const MAX_FRAGMENTS: u32 = 12;
 const MAX_MANIFESTS: usize = 4096;
 const MAX_MIXTURE: usize = 256;
 const MAX_NAME_BYTES: usize = 64;
@@ -38,6 +40,7 @@ impl Plan {
         }
         inner(&self.inner)?;
         outer(&self.outer)?;
+        pace(&self.outer, &self.inner)?;
         exchange(&self.exchange, voters, quorum)?;
         soundness(self, quorum)?;
         let (needed, found) = (self.payload_bytes(), self.exchange.max_payload_bytes);
@@ -123,13 +126,13 @@ fn inner(plan: &InnerPlan) -> Result<(), PlanError> {
     whole("inner.steps", plan.steps, 1, 1_000_000u32)?;
     whole("inner.segment_steps", plan.segment_steps, 1, plan.steps)?;
     match (plan.optimizer, &plan.muon) {
-        (InnerOptimizer::AdamW, None) => Ok(()),
+        (InnerOptimizer::AdamW | InnerOptimizer::Sgd, None) => Ok(()),
         (InnerOptimizer::Muon, Some(muon)) => {
             decimal("inner.muon.lr", muon.lr, (1, BILLION))?;
             decimal("inner.muon.momentum", muon.momentum, (0, BELOW_ONE))?;
             whole("inner.muon.steps", muon.steps, 1, 10u32)
         }
-        (InnerOptimizer::AdamW, Some(_)) => Err(PlanError::MuonWithoutUse),
+        (InnerOptimizer::AdamW | InnerOptimizer::Sgd, Some(_)) => Err(PlanError::MuonWithoutUse),
         (InnerOptimizer::Muon, None) => Err(PlanError::MuonMissing),
     }
 }
@@ -137,10 +140,24 @@ fn inner(plan: &InnerPlan) -> Result<(), PlanError> {
 fn outer(plan: &OuterPlan) -> Result<(), PlanError> {
     decimal("outer.lr", plan.lr, (1, 10 * BILLION))?;
     decimal("outer.momentum", plan.momentum, (0, BELOW_ONE))?;
-    if plan.rule == OuterRule::Plain && plan.momentum != Decimal::ZERO {
+    if !plan.rule.keeps_momentum() && plan.momentum != Decimal::ZERO {
         return Err(PlanError::PlainMomentum {
             found: plan.momentum,
         });
+    }
+    whole("outer.period", plan.period, 1, 1024u32)?;
+    if plan.rule != OuterRule::DelayedNesterov && plan.period != 1 {
+        return Err(PlanError::PeriodWithoutUse { found: plan.period });
+    }
+    whole("outer.fragments", plan.fragments, 1, MAX_FRAGMENTS)?;
+    decimal("outer.alpha", plan.alpha, (0, BILLION))
+}
+
+/// How rounds and inner steps go together.
+fn pace(plan: &OuterPlan, inner: &InnerPlan) -> Result<(), PlanError> {
+    whole("outer.delay", plan.delay, 0, inner.steps - 1)?;
+    if inner.steps_by_speed && plan.carries_on() {
+        return Err(PlanError::SpeedWhileCarrying);
     }
     Ok(())
 }

@@ -96,9 +96,9 @@ pub enum PlanError {
         /// The text found, cut after 64 characters.
         found: String,
     },
-    /// AdamW takes no settings of Muon.
+    /// Others take no settings of Muon.
     #[error(
-        "plan.inner.muon: expected no such table with optimizer = \"adamw\", found one: remove \
+        "plan.inner.muon: expected no such table without optimizer = \"muon\", found one: remove \
          it, or take optimizer = \"muon\""
     )]
     MuonWithoutUse,
@@ -108,15 +108,34 @@ pub enum PlanError {
          momentum and steps, for example \"0.02\", \"0.95\" and 5"
     )]
     MuonMissing,
-    /// The plain outer rule has no momentum.
+    /// The outer rule has no momentum.
     #[error(
-        "plan.outer.momentum: rule = \"plain\" uses none, found \"{found}\": set it to \"0\", or \
+        "plan.outer.momentum: this rule uses none, found \"{found}\": set it to \"0\", or \
          take rule = \"nesterov\""
     )]
     PlainMomentum {
         /// The momentum found.
         found: Decimal,
     },
+    /// Only one outer rule counts turns.
+    #[error(
+        "plan.outer.period: expected 1 with this rule, found {found}: set it to 1, or take \
+         rule = \"delayed-nesterov\""
+    )]
+    PeriodWithoutUse {
+        /// The period found.
+        found: u32,
+    },
+    /// Steps by speed leave no fixed moment at which members train on.
+    #[error(
+        "plan.inner.steps_by_speed: expected false where members train on from their own \
+         parameters, found true: set it to false, or outer.delay and outer.alpha to 0 and \
+         outer.fragments to 1"
+    )]
+    SpeedWhileCarrying,
+    /// The model has fewer tensors than fragments.
+    #[error(transparent)]
+    Fragments(#[from] crate::fragments::FragmentsError),
     /// Nobody may have so small a share.
     #[error(
         "plan.exchange.weight_cap: expected at least 1/{voters}, since {voters} shares add up to \

@@ -11,7 +11,7 @@ use super::{
 use crate::{charter::Decimal, encoding::Canonical, ids::Digest};
 
 /// The version of this layout.
-const LAYOUT_VERSION: u16 = 3;
+const LAYOUT_VERSION: u16 = 4;
 
 impl Plan {
     /// Appends the canonical layout of this plan.
@@ -53,6 +53,7 @@ fn inner(plan: &InnerPlan, out: &mut Canonical) {
     out.u8(match plan.optimizer {
         InnerOptimizer::AdamW => 1,
         InnerOptimizer::Muon => 2,
+        InnerOptimizer::Sgd => 3,
     });
     decimals(out, &[plan.lr, plan.beta1, plan.beta2, plan.epsilon]);
     decimals(out, &[plan.weight_decay, plan.clip_norm]);
@@ -60,6 +61,7 @@ fn inner(plan: &InnerPlan, out: &mut Canonical) {
     decimals(out, &[plan.min_lr_ratio]);
     out.u32(plan.batch_sequences).u32(plan.micro_batch);
     out.u64(plan.steps).u64(plan.segment_steps);
+    out.u8(u8::from(plan.steps_by_speed));
     match &plan.muon {
         None => out.u8(0),
         Some(muon) => {
@@ -73,8 +75,12 @@ fn outer(plan: &OuterPlan, out: &mut Canonical) {
     out.u8(match plan.rule {
         OuterRule::Nesterov => 1,
         OuterRule::Plain => 2,
+        OuterRule::DelayedNesterov => 3,
+        OuterRule::Sign => 4,
     });
     decimals(out, &[plan.lr, plan.momentum]);
+    out.u32(plan.period).u32(plan.fragments).u64(plan.delay);
+    decimals(out, &[plan.alpha]);
 }
 
 fn exchange(plan: &ExchangePlan, out: &mut Canonical) {

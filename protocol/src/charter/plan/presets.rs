@@ -64,6 +64,7 @@ impl Plan {
                 batch_sequences: 16,
                 micro_batch: 4,
                 steps: 30,
+                steps_by_speed: false,
                 segment_steps: 10,
                 muon: None,
             },
@@ -71,6 +72,7 @@ impl Plan {
                 rule: OuterRule::Nesterov,
                 lr: decimal("0.7"),
                 momentum: decimal("0.9"),
+                ..whole_rounds()
             },
             exchange: exchange(),
             timing: TimingPlan {
@@ -151,6 +153,7 @@ impl Plan {
             rule: OuterRule::Nesterov,
             lr: decimal("0.8"),
             momentum: decimal("0.5"),
+            ..whole_rounds()
         };
         plan
     }
@@ -179,11 +182,7 @@ impl Plan {
     }
 
     fn send_sparse(&mut self) {
-        self.outer = OuterPlan {
-            rule: OuterRule::Plain,
-            lr: Decimal::ONE,
-            momentum: Decimal::ZERO,
-        };
+        self.outer = whole_rounds();
         self.exchange.codec = CodecKind::TopK2Bit;
         self.exchange.error_feedback = Some(decimal("0.95"));
     }
@@ -198,6 +197,19 @@ impl Plan {
 }
 
 const MINUTE_MS: u64 = 60_000;
+
+/// A plain step in which a round exchanges the whole model and nobody trains meanwhile.
+fn whole_rounds() -> OuterPlan {
+    OuterPlan {
+        rule: OuterRule::Plain,
+        lr: Decimal::ONE,
+        momentum: Decimal::ZERO,
+        period: 1,
+        fragments: 1,
+        delay: 0,
+        alpha: Decimal::ZERO,
+    }
+}
 
 /// Whole updates in one byte a value, and their mean.
 fn exchange() -> ExchangePlan {

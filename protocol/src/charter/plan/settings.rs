@@ -4,6 +4,7 @@
 
 use super::{AggregationRule, CodecKind, OuterRule, Plan, PlanError};
 use crate::codec::{Codec, Limits};
+use crate::fragments::Fragments;
 use crate::layout::Layout;
 use crate::outer::Outer;
 use crate::rule::{Caps, Rule};
@@ -32,11 +33,13 @@ impl Plan {
         if expected != found {
             return Err(PlanError::Layout { expected, found });
         }
-        self.codec().check(layout)?;
-        let needed = self.codec().max_payload_bytes(layout);
         let found = self.exchange.max_payload_bytes;
-        if found < needed {
-            return Err(PlanError::Payload { needed, found });
+        for fragment in Fragments::of_plan(self, layout)?.all() {
+            self.codec().check(&fragment.layout)?;
+            let needed = self.codec().max_payload_bytes(&fragment.layout);
+            if found < needed {
+                return Err(PlanError::Payload { needed, found });
+            }
         }
         Ok(())
     }
@@ -98,6 +101,13 @@ impl Plan {
                 momentum: self.outer.momentum.to_f32(),
             },
             OuterRule::Plain => Outer::Plain { lr },
+            OuterRule::DelayedNesterov => Outer::DelayedNesterov {
+                lr,
+                momentum: self.outer.momentum.to_f32(),
+                period: self.outer.period,
+                position: 0,
+            },
+            OuterRule::Sign => Outer::Sign { lr },
         }
     }
 }

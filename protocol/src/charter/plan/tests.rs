@@ -303,7 +303,39 @@ fn each_broken_rule_of_the_outer_step_is_named() {
         ),
         (
             |p| p.outer.momentum = decimal("0.9"),
-            "plan.outer.momentum: rule = \"plain\"",
+            "plan.outer.momentum: this rule uses none",
+        ),
+        (
+            |p| p.outer.period = 2,
+            "plan.outer.period: expected 1 with this rule, found 2",
+        ),
+        (
+            |p| (p.outer.rule, p.outer.period) = (OuterRule::DelayedNesterov, 1025),
+            "plan.outer.period: expected 1 to 1024, found 1025",
+        ),
+        (
+            |p| p.outer.fragments = 13,
+            "plan.outer.fragments: expected 1 to 12, found 13",
+        ),
+        (
+            |p| p.outer.delay = 30,
+            "plan.outer.delay: expected 0 to 29, found 30",
+        ),
+        (
+            |p| p.outer.alpha = decimal("1.1"),
+            "plan.outer.alpha: expected \"0\" to \"1\"",
+        ),
+        (
+            |p| (p.inner.steps_by_speed, p.outer.delay) = (true, 1),
+            "plan.inner.steps_by_speed",
+        ),
+        (
+            |p| (p.inner.steps_by_speed, p.outer.fragments) = (true, 2),
+            "plan.inner.steps_by_speed",
+        ),
+        (
+            |p| (p.outer.rule, p.outer.momentum) = (OuterRule::Sign, decimal("0.5")),
+            "plan.outer.momentum: this rule uses none",
         ),
     ]);
 }

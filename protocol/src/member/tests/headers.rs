@@ -50,6 +50,7 @@ fn miscounted() -> Vec<Case> {
     let limit = 1000;
     let size = |found| HeaderError::PayloadSize { limit, found };
     let steps = |found, tokens| HeaderError::Steps {
+        least: 10,
         expected: 10,
         each: 64,
         found,

@@ -65,7 +65,23 @@ fn outer(draws: &mut Draws, plan: &mut Plan) {
     // A sparse codec with momentum runs away by itself (SparseLoCo goes without, for that reason).
     let sparse = plan.exchange.codec.keeps_a_share();
     if !sparse && draws.chance(0.5) {
-        plan.outer.rule = OuterRule::Nesterov;
+        plan.outer.rule = one(draws, &[OuterRule::Nesterov, OuterRule::DelayedNesterov]);
         plan.outer.momentum = decimal(one(draws, &["0.3", "0.6", "0.9"]));
     }
+    if plan.outer.rule == OuterRule::DelayedNesterov {
+        plan.outer.period = 1 + draws.below(3) as u32;
+    }
+    carrying(draws, plan);
+}
+
+/// Draws whether members train on from their own parameters, and how.
+fn carrying(draws: &mut Draws, plan: &mut Plan) {
+    if draws.chance(0.6) {
+        plan.inner.steps_by_speed = draws.chance(0.2);
+        return;
+    }
+    // The quadratic has two tensors.
+    plan.outer.fragments = 1 + draws.below(2) as u32;
+    plan.outer.delay = draws.below(plan.inner.steps);
+    plan.outer.alpha = decimal(one(draws, &["0", "0.5", "0.9"]));
 }

@@ -1,8 +1,11 @@
 use super::*;
+use crate::learning::memory::Optimizer;
 use archipel_protocol::{
+    fragments::Fragments,
     ids::{Root, Round},
-    member::ResidualRule,
+    member::{ResidualRule, Start},
 };
+use std::sync::Arc;
 
 fn quadratic(change: impl Fn(&mut QuadraticSettings)) -> Result<Quadratic, LearningError> {
     let mut settings = QuadraticSettings::default();
@@ -14,6 +17,7 @@ fn task(round: u64, steps: u64) -> TrainTask {
     TrainTask {
         round: Round(round),
         base: Root::default(),
+        start: Start::Base,
         schedule: round * steps,
         steps,
         residual: ResidualRule::Zero,
@@ -28,8 +32,20 @@ fn state(parameters: Vec<f32>) -> Tensors {
     }
 }
 
+fn beginning(quadratic: &Quadratic, task: &TrainTask, base: &Tensors) -> Beginning {
+    Beginning {
+        task: *task,
+        base: Arc::new(base.clone()),
+        before: Optimizer::fresh(),
+        fragments: Arc::new(Fragments::new(quadratic.layout(), 1).expect("a tensor")),
+        alpha: 0.0,
+        carries_on: false,
+    }
+}
+
 fn train(quadratic: &mut Quadratic, member: u32, task: &TrainTask, base: &Tensors) -> Gradient {
-    let course = quadratic.train(member, task, base, Optimizer::fresh());
+    let beginning = beginning(quadratic, task, base);
+    let course = quadratic.train(member, beginning);
     course.expect("finite").gradient
 }
 
@@ -145,11 +161,73 @@ fn settings_out_of_their_range_are_refused_by_name() {
 fn a_state_that_diverged_is_an_error() {
     let mut quadratic = quadratic(|_| {}).expect("in range");
     let base = state(vec![f32::INFINITY; 64]);
-    let refused = quadratic.train(1, &task(4, 9), &base, Optimizer::fresh());
+    let beginning = beginning(&quadratic, &task(4, 9), &base);
+    let refused = quadratic.train(1, beginning);
     let expected = LearningError::NotFinite {
         member: 1,
         round: Round(4),
     };
     let message = refused.err().map(|error| error.to_string());
     assert_eq!(message, Some(expected.to_string()));
+}
+
+/// A round of a member that trains on, and what it leaves.
+fn train_on(
+    quadratic: &mut Quadratic,
+    task: &TrainTask,
+    base: &Tensors,
+    before: Optimizer,
+) -> (Gradient, Optimizer) {
+    let beginning = Beginning {
+        before,
+        fragments: Arc::new(Fragments::new(quadratic.layout(), 2).expect("two tensors")),
+        alpha: 0.5,
+        carries_on: true,
+        ..beginning(quadratic, task, base)
+    };
+    let course = quadratic.train(1, beginning).expect("finite");
+    (course.gradient, course.after)
+}
+
+#[test]
+fn who_trains_on_starts_from_its_own_and_sends_one_fragment() {
+    let mut quadratic = quadratic(|s| s.condition = 9.0).expect("in range");
+    let base = state(vec![0.0; 64]);
+    let (first, left) = train_on(&mut quadratic, &task(0, 7), &base, Optimizer::fresh());
+    assert_eq!((first.delta.len(), left.bytes.len()), (56, 256));
+    let next = state(vec![0.25; 64]);
+    let on = TrainTask {
+        start: Start::Own { ahead: 3 },
+        ..task(1, 10)
+    };
+    let (second, after) = train_on(&mut quadratic, &on, &next, left.clone());
+    assert_eq!(second.optimizer, (left.hash, after.hash));
+    // By single steps: 7, then 3 ahead, the blend of what round 0 exchanged, then 7.
+    let (rate, mut own) = (quadratic.settings.learning_rate, [0.0f64; 64]);
+    let walk = |own: &mut [f64; 64], steps: usize| {
+        for _ in 0..steps {
+            for (j, own) in own.iter_mut().enumerate() {
+                let apart = *own - f64::from(quadratic.targets[1][j]);
+                *own -= rate * quadratic.curvatures[j] * apart;
+            }
+        }
+    };
+    walk(&mut own, 10);
+    own[..56]
+        .iter_mut()
+        .for_each(|own| *own = 0.5 * *own + 0.5 * 0.25);
+    walk(&mut own, 7);
+    assert_eq!(second.delta.len(), 8);
+    for (delta, own) in second.delta.iter().zip(&own[56..]) {
+        assert!(
+            (f64::from(*delta) - (0.25 - own)).abs() < 1e-5,
+            "{delta} {own}"
+        );
+    }
+    let anew = TrainTask {
+        start: Start::Base,
+        ..on
+    };
+    let (third, _) = train_on(&mut quadratic, &anew, &next, left);
+    assert_ne!(third.delta, second.delta, "what a member left is not used");
 }

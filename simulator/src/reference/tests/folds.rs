@@ -1,8 +1,8 @@
 //! Folds of the protocol, folded again.
 
 use super::*;
-use crate::reference::{Difference, ReferenceError, Refolded, refold};
-use archipel_protocol::{charter::Decimal, fold::fold};
+use crate::reference::{Difference, ReferenceError, Refolded, fragment, refold};
+use archipel_protocol::{charter::Decimal, fold::fold, fragments::Fragments, ids::Round};
 
 /// A cut: tokens and payload of each update.
 type Cut = Vec<(u64, Vec<u8>)>;
@@ -11,7 +11,8 @@ type Cut = Vec<(u64, Vec<u8>)>;
 fn folding(plan: &Plan, layout: &Layout, base: &Tensors, cut: &Cut) -> Refolded {
     let updates: Vec<Update> = cut.iter().map(|(_, p)| decoded(plan, layout, p)).collect();
     let given: Vec<(u64, &Update)> = cut.iter().map(|(t, _)| *t).zip(&updates).collect();
-    let folding = fold(plan, layout, base, &given);
+    let whole = Fragments::new(layout, 1).expect("a tensor");
+    let folding = fold(plan, &whole, Round(0), base, &given);
     Refolded {
         tensors: folding.tensors,
         weights: folding.weights,
@@ -28,7 +29,7 @@ fn again(
     cut: &Cut,
 ) -> Result<Refolded, ReferenceError> {
     let given: Vec<(u64, &[u8])> = cut.iter().map(|(t, p)| (*t, p.as_slice())).collect();
-    refold(plan, layout, base, &given)
+    refold(plan, layout, Round(0), base, &given)
 }
 
 /// Folds twice, asserts equal bits, and returns the result.
@@ -302,7 +303,13 @@ fn what_no_honest_member_could_fold_is_an_error() {
     );
     let base = Tensors::founding(&plan, vec![0.0; layout.parameters()]);
     let good: &[u8] = &payload(&plan, layout, &vec![1.0; layout.parameters()]);
-    let short = refold(&plan, layout, &base, &[(1, good), (1, &good[1..])]);
+    let short = refold(
+        &plan,
+        layout,
+        Round(0),
+        &base,
+        &[(1, good), (1, &good[1..])],
+    );
     assert!(
         matches!(short, Err(ReferenceError::Payload { position: 1, .. })),
         "{short:?}"
@@ -315,20 +322,44 @@ fn what_no_honest_member_could_fold_is_an_error() {
             _ => &mut other.aggregate,
         };
         changed.push(0.0);
-        let refused = refold(&plan, layout, &other, &[(1, good)]);
+        let refused = refold(&plan, layout, Round(0), &other, &[(1, good)]);
         assert!(matches!(refused, Err(ReferenceError::Length { vector: v, .. }) if v == vector));
     }
     let mut damaged = base.clone();
     damaged.aggregate = vec![f32::NAN; layout.parameters()];
-    let refused = refold(&plan, layout, &damaged, &[(1, good)]);
+    let refused = refold(&plan, layout, Round(0), &damaged, &[(1, good)]);
     assert!(matches!(
         refused,
         Err(ReferenceError::Aggregate { position: 0, .. })
     ));
     let mut odd = plan.clone();
     odd.exchange.clip_iterations = 0;
-    let refused = refold(&odd, layout, &base, &[(1, good)]);
+    let refused = refold(&odd, layout, Round(0), &base, &[(1, good)]);
     let setting = "exchange.clip_iterations";
     let expected = ReferenceError::Plan { setting, found: 0 };
     assert_eq!(refused.expect_err("no iterations"), expected);
+}
+
+#[test]
+fn fragments_are_cut_as_the_protocol_cuts_them() {
+    let mut stream = Stream::new([9; 32]);
+    for _ in 0..200 {
+        let count = 1 + stream.below(12) as u32;
+        let spec = |index: u64, stream: &mut Stream| TensorSpec {
+            name: format!("t{index}"),
+            shape: vec![
+                1 + stream.below(*[3, 40, 1000].get(index as usize % 3).unwrap_or(&3)) as u32,
+            ],
+        };
+        let tensors = u64::from(count) + stream.below(20);
+        let layout = (0..tensors).map(|index| spec(index, &mut stream)).collect();
+        let layout = Layout::new(layout).expect("a layout");
+        let fragments = Fragments::new(&layout, count).expect("tensors enough");
+        for round in 0..u64::from(count) * 2 {
+            let part = fragment::part(&layout, count, round).expect("tensors enough");
+            let other = fragments.of(Round(round));
+            assert_eq!((&part.range, &part.layout), (&other.range, &other.layout));
+            assert_eq!(part.turn, fragments.turn(Round(round)));
+        }
+    }
 }

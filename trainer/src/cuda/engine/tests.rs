@@ -40,6 +40,7 @@ fn plan(to_step: u64) -> InnerPlan {
             total_steps: 100,
             min_lr_ratio: 0.1,
             muon: None,
+            sgd: false,
         },
         batch_key: [5; 32],
         mixture: Vec::new(),
