@@ -5,8 +5,8 @@
 //! number. A member that carries on takes the pseudo-gradient of that fragment against the state it
 //! started from, trains `delay` more steps from its own parameters while the exchange is in flight,
 //! and blends what came of it into them: `θ ← α·θ + (1 − α)·θ̃`, the other fragments staying its
-//! own. Whoever has nothing of its own begins with the state. So a state needs to hold nothing that is
-//! on its way: an update's base is always the certified state of its own round.
+//! own. Whoever has nothing of its own begins with the state. So a state needs to hold nothing that
+//! is on its way: an update's base is always the certified state of its own round.
 //!
 //! One fragment without delay and with α = 0 is DiLoCo.
 
