@@ -113,6 +113,54 @@ fn an_admitted_process_ends_on_the_common_root() {
     assert_eq!(in_cut(&lines, 6), 5);
 }
 
+/// The demo's plan with other outer settings, in a file.
+fn plan(dir: &Path, outer: &str) -> PathBuf {
+    let (plan, charter) = (dir.join("plan.toml"), dir.join("charter.toml"));
+    let out = charter.display().to_string();
+    let made = archipel(&[
+        "charter", "new", "--out", &out, "--name", "islands", "--preset", "demo",
+    ]);
+    assert!(made.status.success(), "{made:?}");
+    let text = fs::read_to_string(&charter).expect("written");
+    let charter: toml::Table = text.parse().expect("a charter is TOML");
+    let mut tree = charter["charter"]["plan"]
+        .as_table()
+        .expect("a plan")
+        .clone();
+    let changes: toml::Table = outer.parse().expect("TOML");
+    let section = tree["outer"].as_table_mut().expect("a section");
+    section.extend(changes);
+    fs::write(&plan, tree.to_string()).expect("our folder");
+    plan
+}
+
+#[test]
+fn processes_that_train_on_meanwhile_end_on_the_common_root() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().expect("a folder");
+    let outer = "delay = 10\nalpha = \"0.5\"\nfragments = 3";
+    let plan = plan(dir.path(), outer).display().to_string();
+    let options = [
+        "--rounds",
+        "8",
+        "--plan",
+        &plan,
+        "--kill",
+        "member-2@round:2",
+        "--join",
+        "4",
+    ];
+    let lines = demo(&dir.path().join("d"), &options);
+    let last = finished(&lines, 5, 8);
+    let figure = |name: &str| last[name].as_f64().expect("a figure");
+    assert!(figure("last_bits_per_byte") < figure("first_bits_per_byte") - 1.0);
+    // Of three fragments, each round sends one.
+    assert!(
+        figure("bytes_sent") * 25.0 < figure("bytes_f32_allreduce"),
+        "{last}"
+    );
+}
+
 #[test]
 fn one_seed_gives_one_root_in_every_round() {
     let _alone = alone();

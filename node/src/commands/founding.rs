@@ -7,7 +7,7 @@ mod reopening;
 
 use super::generate::continued;
 use crate::{
-    cli::write_new_file,
+    cli::{read_plan, write_new_file},
     config::{CHARTER_FILE, CONFIG_FILE, KEY_FILE, NodeConfig, SecretKey},
     demo::{
         DemoArgs, FoundedRun, Founding, MemberSetup, Sample,
@@ -20,7 +20,7 @@ use anyhow::Context;
 use archipel_protocol::{
     charter::{
         Charter, CharterMember, FaultModel, MemberRole, Plan, SignedCharter,
-        plan::{DataClass, DataManifest},
+        plan::{self, DataClass, DataManifest, DataPlan},
     },
     ids::{BlobHash, Round},
     random::derive_key,
@@ -70,7 +70,7 @@ impl Founding for LocalFederation {
         let keys = names.iter().map(|name| key(name, args.seed));
         let keys: Vec<SecretKey> = keys.collect::<anyhow::Result<_>>()?;
         let ports = Ports::reserve(names.len())?;
-        let mut plan = plan(corpus, args);
+        let mut plan = plan(corpus, args, names.len())?;
         let mut setups = Vec::new();
         for (index, (name, key)) in names.iter().zip(&keys).enumerate() {
             let folder = dir.join(name);
@@ -166,8 +166,16 @@ fn free_port() -> anyhow::Result<(UdpSocket, TcpListener)> {
     anyhow::bail!("no port of the loopback is free for both UDP and TCP: stop other programs")
 }
 
-fn plan(corpus: &Corpus, args: &DemoArgs) -> Plan {
-    let mut plan = Plan::demo();
+fn plan(corpus: &Corpus, args: &DemoArgs, members: usize) -> anyhow::Result<Plan> {
+    let mut plan = match &args.plan {
+        Some(path) => read_plan(path)?,
+        None => Plan::demo(),
+    };
+    anyhow::ensure!(
+        plan.tokenizer == plan::Tokenizer::Bytes,
+        "the demo prepares its text as bytes: set `tokenizer = \"bytes\"` and \
+         `model.vocabulary = 256` in the plan, or found the federation with `archipel charter new`"
+    );
     plan.rounds = args.round_count();
     plan.inner.total_steps = plan.rounds.saturating_mul(plan.inner.steps);
     plan.inner.warmup_steps = plan.inner.warmup_steps.min(plan.inner.total_steps);
@@ -177,9 +185,11 @@ fn plan(corpus: &Corpus, args: &DemoArgs) -> Plan {
         plan.timing.deadline_floor_ms,
         plan.timing.deadline_ceiling_ms,
     ) = DEADLINES_MS;
+    plan.data = DataPlan::default();
     plan.data.holdout = Some(BlobHash(*blake3::hash(&corpus.heldout).as_bytes()));
     plan.data.holdout_bytes = corpus.heldout.len() as u64;
-    plan
+    plan.validate(members, fault_model(members).quorum(members))?;
+    Ok(plan)
 }
 
 fn charter(
@@ -203,19 +213,22 @@ fn charter(
             addresses: addresses.iter().map(Multiaddr::to_string).collect(),
         });
     }
-    // Below four nobody may lie, so two or three are founded as sites that trust each other.
-    let fault_model = match names.len() {
-        1..=3 => FaultModel::Crash,
-        _ => FaultModel::Byzantine,
-    };
     Ok(Charter {
         name: "demo".to_owned(),
         founding_nonce,
-        fault_model,
+        fault_model: fault_model(names.len()),
         threshold: None,
         plan,
         members,
     })
+}
+
+/// Below four nobody may lie, so two or three are founded as sites that trust each other.
+fn fault_model(members: usize) -> FaultModel {
+    match members {
+        1..=3 => FaultModel::Crash,
+        _ => FaultModel::Byzantine,
+    }
 }
 
 /// Makes a member's folder, with key and configuration.

@@ -22,6 +22,10 @@ pub struct DemoArgs {
     /// the Rust sources in Cargo's registry.
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
+    /// A plan of your own in place of the demo's: the [charter.plan] tables of a charter, without
+    /// `charter.plan`, as `archipel charter new --plan` takes them. Deadlines are the demo's.
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
     /// Where the federation lives. A folder that holds one already goes on with it. Default: a
     /// new folder among the temporary files.
     #[arg(long, value_name = "DIR")]
@@ -159,7 +163,7 @@ impl DemoArgs {
         self.members.unwrap_or(4)
     }
 
-    /// Rounds a new federation is to train.
+    /// Rounds a new federation is to train by the demo's own plan.
     pub fn round_count(&self) -> u64 {
         self.rounds.unwrap_or(20)
     }
@@ -173,6 +177,7 @@ impl DemoArgs {
             ("--members", self.members.is_some()),
             ("--data", self.data.is_some()),
             ("--seed", self.seed.is_some()),
+            ("--plan", self.plan.is_some()),
         ];
         match settled.into_iter().find(|(_, given)| *given) {
             Some((option, _)) => Err(ArgsError::AlreadyFounded {

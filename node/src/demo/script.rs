@@ -227,6 +227,7 @@ mod tests {
             members: None,
             rounds: None,
             data: None,
+            plan: None,
             dir: None,
             seed: None,
             wait_all: false,

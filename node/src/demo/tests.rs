@@ -150,6 +150,7 @@ fn play(form: Form, ways: &[(&'static str, &'static str)], change: fn(&mut DemoA
         members: Some(3),
         rounds: Some(ROUNDS),
         data: Some(data),
+        plan: None,
         dir: Some(dir.clone()),
         seed: None,
         wait_all: false,

@@ -13,6 +13,7 @@ use add_member::AddMemberArgs;
 use archipel_protocol::charter::{Charter, CharterMember, MemberRole, SignedCharter};
 use clap::Subcommand;
 use new::NewArgs;
+pub(crate) use new::read_plan;
 use show::ShowArgs;
 use sign::SignArgs;
 use verify::VerifyArgs;

@@ -140,7 +140,8 @@ fn draft(args: &NewArgs) -> anyhow::Result<Charter> {
     })
 }
 
-fn read_plan(path: &Path) -> anyhow::Result<Plan> {
+/// Reads a plan of a person's own.
+pub(crate) fn read_plan(path: &Path) -> anyhow::Result<Plan> {
     let text = read_text(path, MAX_CHARTER_BYTES)?;
     toml::from_str(&text).with_context(|| {
         format!(
