@@ -354,6 +354,7 @@ impl Federation {
             attempt: task.attempt,
             manifest,
             weights: folding.weights,
+            sights: folding.sights,
             aggregate: folding.aggregate,
             voided: folding.voided,
         })

@@ -13,6 +13,7 @@ use crate::{
     outer::{Outer, OuterError},
     rule::{Contribution, InParts, STRIDE, in_parts, in_ranges},
     state::{Manifest, TensorHasher, Tensors, tensor_hash, tensor_hashes},
+    suspicion::{Sight, direction, look},
 };
 
 /// What a fold gives.
@@ -22,6 +23,8 @@ pub struct Folding {
     pub tensors: Tensors,
     /// The weight of every update, in the order given.
     pub weights: Vec<u64>,
+    /// How each update looks beside the others, in the order given; of a void cut too.
+    pub sights: Vec<Sight>,
     /// BLAKE3 of the aggregate's little-endian bytes; zero where there is none.
     pub aggregate: BlobHash,
     /// True where the cut was not empty and changed nothing: a value was not finite, or updates
@@ -58,8 +61,10 @@ pub fn fold_owned(
     mut state: Tensors,
     updates: &[(u64, &Update)],
 ) -> Folding {
+    let refs: Vec<&Update> = updates.iter().map(|(_, update)| *update).collect();
+    let sights = look(&refs, direction(&state));
     if updates.is_empty() {
-        return unchanged(state, updates, false);
+        return unchanged(state, sights, false);
     }
     let contributions: Vec<Contribution<'_>> = updates
         .iter()
@@ -71,7 +76,7 @@ pub fn fold_owned(
     let rule = plan.aggregation();
     let previous = (!state.aggregate.is_empty()).then_some(state.aggregate.as_slice());
     let Ok(mut result) = in_parts(rule, &contributions, previous, plan.caps(), STRIDE) else {
-        return unchanged(state, updates, true);
+        return unchanged(state, sights, true);
     };
     let weights = std::mem::take(&mut result.weights);
     let outer = plan.outer_step();
@@ -80,20 +85,22 @@ pub fn fold_owned(
         false => Ok(step_in_parts(&outer, &mut state, result)),
     };
     match hash {
-        Err(_) => unchanged(state, updates, true),
+        Err(_) => unchanged(state, sights, true),
         Ok(aggregate) => Folding {
             tensors: state,
             weights,
+            sights,
             aggregate,
             voided: false,
         },
     }
 }
 
-fn unchanged(tensors: Tensors, updates: &[(u64, &Update)], voided: bool) -> Folding {
+fn unchanged(tensors: Tensors, sights: Vec<Sight>, voided: bool) -> Folding {
     Folding {
         tensors,
-        weights: vec![0; updates.len()],
+        weights: vec![0; sights.len()],
+        sights,
         aggregate: BlobHash::default(),
         voided,
     }

@@ -213,6 +213,7 @@ impl Shared {
             attempt: task.attempt,
             manifest,
             weights: folding.weights,
+            sights: folding.sights,
             aggregate: folding.aggregate,
             voided: folding.voided,
         })

@@ -20,6 +20,7 @@ mod difference;
 mod outer;
 mod record;
 mod root;
+mod sight;
 mod standing;
 mod sums;
 
@@ -29,7 +30,7 @@ mod tests;
 pub use chain::{LogError, LogReader, check_prefix};
 pub use decode::{PayloadError, decode};
 pub use difference::Difference;
-pub use record::{Commit, Content, Record, RecordError};
+pub use record::{Commit, Content, Received, Record, RecordError};
 pub use root::{memory_digest, root_of, root_of_manifest};
 pub use standing::{Standing, StandingError};
 
@@ -41,6 +42,7 @@ use archipel_protocol::{
     ids::BlobHash,
     layout::Layout,
     state::Tensors,
+    suspicion::Sight,
 };
 
 /// What a fold must give; compare with [`Self::check_tensors`] and [`Self::check_record`].
@@ -50,6 +52,8 @@ pub struct Refolded {
     pub tensors: Tensors,
     /// The weight of every update, in the order given.
     pub weights: Vec<u64>,
+    /// How each update looks beside the others, in the order given.
+    pub sights: Vec<Sight>,
     /// BLAKE3 of the aggregate's little-endian bytes; zero where nothing was folded.
     pub aggregate: BlobHash,
     /// True where a cut that was not empty changed nothing.
@@ -113,19 +117,25 @@ pub fn refold(
         decoded.push(values.map_err(|source| ReferenceError::Payload { position, source })?);
     }
     let tokens: Vec<u64> = updates.iter().map(|(tokens, _)| *tokens).collect();
-    let folded = match decoded.is_empty() {
-        true => None,
-        false => folded(plan, base, &decoded, &tokens),
+    let sparse = plan.exchange.codec == CodecKind::TopK2Bit;
+    let (folded, sights) = match decoded.is_empty() {
+        true => (None, Vec::new()),
+        false => (
+            folded(plan, base, &decoded, &tokens),
+            sight::sights(base, &decoded, sparse),
+        ),
     };
-    Ok(folded.unwrap_or_else(|| Refolded {
+    let folded = folded.unwrap_or_else(|| Refolded {
         tensors: base.clone(),
         weights: vec![0; updates.len()],
+        sights: Vec::new(),
         aggregate: BlobHash::default(),
         voided: !updates.is_empty(),
-    }))
+    });
+    Ok(Refolded { sights, ..folded })
 }
 
-/// The fold of a cut that is not empty; nothing where it is void.
+/// The fold of a cut that is not empty, without sights; nothing where it is void.
 fn folded(plan: &Plan, base: &Tensors, updates: &[Vec<f32>], tokens: &[u64]) -> Option<Refolded> {
     let exchange = &plan.exchange;
     if (updates.len() as u64) < updates_needed(exchange) {
@@ -178,6 +188,7 @@ fn folded(plan: &Plan, base: &Tensors, updates: &[Vec<f32>], tokens: &[u64]) -> 
             aggregate,
         },
         weights,
+        sights: Vec::new(),
         aggregate: hash,
         voided: false,
     })

@@ -244,6 +244,7 @@ impl Site {
         let Folding {
             mut tensors,
             weights,
+            sights,
             aggregate,
             voided,
         } = folding;
@@ -255,6 +256,7 @@ impl Site {
             attempt: task.attempt,
             manifest: manifest_after(&world.layout, &task, &tensors),
             weights,
+            sights,
             aggregate,
             voided,
         };

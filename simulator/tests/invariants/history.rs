@@ -481,6 +481,7 @@ impl History {
             attempt: task.attempt,
             manifest,
             weights: folding.weights,
+            sights: folding.sights,
             aggregate: folding.aggregate,
             voided: folding.voided,
         };
