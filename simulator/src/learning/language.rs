@@ -8,9 +8,10 @@
 //! promises that resuming from a snapshot gives the same bits.
 
 use super::{
-    Course, Evaluation, Gradient, LanguageSettings, LearningError,
+    Course, Evaluation, Gradient, Labels, LanguageSettings, LearningError,
     corpus::{Corpus, Source},
     memory::Optimizer,
+    permutation,
     pool::{Pending, Pool, Wanted},
 };
 use archipel_protocol::{
@@ -24,7 +25,9 @@ use archipel_protocol::{
 };
 use archipel_trainer::{
     AdamWConfig, Control, Engine as _, EngineError, InnerPlan, LlamaEngine, ModelConfig,
-    NewEngineError, initial_params, layout,
+    NewEngineError,
+    data::{DataError, MemorySource, TokenSource},
+    initial_params, layout,
 };
 use std::sync::Arc;
 
@@ -38,6 +41,8 @@ pub(super) struct Language {
     layout: Layout,
     corpus: Corpus,
     evaluate_bytes: usize,
+    /// What permuted labels are.
+    permuted: Arc<Vec<u32>>,
     pool: Pool<Bench>,
 }
 
@@ -54,6 +59,28 @@ struct Assignment {
     plan: InnerPlan,
     before: Optimizer,
     source: Arc<Source>,
+    /// As in [`TokenSource::labels`].
+    labels: Arc<Vec<u32>>,
+}
+
+/// A source under other labels.
+struct Relabelled<'a> {
+    tokens: &'a MemorySource,
+    labels: &'a [u32],
+}
+
+impl TokenSource for Relabelled<'_> {
+    fn len(&self) -> u64 {
+        self.tokens.len()
+    }
+
+    fn copy_window(&self, start: u64, out: &mut [u32]) -> Result<(), DataError> {
+        self.tokens.copy_window(start, out)
+    }
+
+    fn labels(&self) -> &[u32] {
+        self.labels
+    }
 }
 
 pub(super) type Training = Pending<Result<Course, LanguageError>>;
@@ -99,6 +126,7 @@ impl Language {
             },
             members: members.to_vec(),
             evaluate_bytes: settings.evaluate_bytes as usize,
+            permuted: Arc::new(permutation(seed, model.vocabulary as usize)),
             pool: pool.map_err(LearningError::Threads)?,
             plan,
             model,
@@ -119,7 +147,7 @@ impl Language {
 
     pub fn begin(
         &self,
-        member: u32,
+        (member, labels): (u32, Labels),
         task: &TrainTask,
         base: &Arc<Tensors>,
         before: Optimizer,
@@ -131,6 +159,10 @@ impl Language {
             plan: self.inner_plan(member, task),
             before,
             source: self.corpus.sources[source].clone(),
+            labels: match labels {
+                Labels::Right => Arc::default(),
+                Labels::Permuted => self.permuted.clone(),
+            },
         };
         self.pool.begin(move |bench, wanted| {
             let engine = bench.engine();
@@ -217,7 +249,11 @@ impl Assignment {
             hash: BlobHash::default(),
             bytes: Arc::default(),
         };
-        engine.train(&self.plan, &self.source.training, &mut |progress| {
+        let data = Relabelled {
+            tokens: &self.source.training,
+            labels: &self.labels,
+        };
+        engine.train(&self.plan, &data, &mut |progress| {
             step = progress.step;
             loss_sum += f64::from(progress.loss);
             if progress.segment_end {

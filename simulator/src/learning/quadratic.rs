@@ -9,7 +9,9 @@
 //! There is no inner optimizer to remember: its state is no bytes, before and after. The work root
 //! has one leaf, the end of the round: the segments on the way are not computed.
 
-use super::{Course, Gradient, LearningError, QuadraticSettings, memory::Optimizer};
+use super::{
+    Course, Gradient, Labels, LearningError, QuadraticSettings, memory::Optimizer, permutation,
+};
 use archipel_protocol::{
     layout::{Layout, TensorSpec},
     member::TrainTask,
@@ -17,6 +19,7 @@ use archipel_protocol::{
     state::{Tensors, tensor_hash},
     work::{segment_leaf, tree_root},
 };
+use std::borrow::Cow;
 
 /// The problem of one world.
 pub(super) struct Quadratic {
@@ -98,17 +101,17 @@ impl Quadratic {
     /// The inner steps of one member in one round.
     pub fn train(
         &mut self,
-        member: u32,
+        (member, labels): (u32, Labels),
         task: &TrainTask,
         base: &Tensors,
         before: Optimizer,
     ) -> Result<Course, LearningError> {
         self.prepare(task.steps);
-        let target = &self.targets[member as usize];
+        let target = self.target(member, labels);
         let from = &base.parameters;
         assert_eq!(from.len(), target.len(), "states have the layout's length");
         let (mut delta, mut energy) = (Vec::with_capacity(from.len()), 0.0f64);
-        for (j, (theta, goal)) in from.iter().zip(target).enumerate() {
+        for (j, (theta, goal)) in from.iter().zip(&*target).enumerate() {
             let apart = f64::from(*theta) - f64::from(*goal);
             delta.push((self.descent.gone[j] * apart) as f32);
             energy += self.descent.energy[j] * apart * apart;
@@ -132,6 +135,17 @@ impl Quadratic {
         };
         let after = before;
         Ok(Course { gradient, after })
+    }
+
+    /// Where a member is drawn to.
+    fn target(&self, member: u32, labels: Labels) -> Cow<'_, [f32]> {
+        let target = &self.targets[member as usize];
+        if labels == Labels::Right {
+            return Cow::Borrowed(target);
+        }
+        let permuted = permutation(self.seed, target.len());
+        let values = permuted.into_iter().map(|from| target[from as usize]);
+        Cow::Owned(values.collect())
     }
 
     /// Mean squared distance to the optimum.

@@ -29,7 +29,7 @@ fn state(parameters: Vec<f32>) -> Tensors {
 }
 
 fn train(quadratic: &mut Quadratic, member: u32, task: &TrainTask, base: &Tensors) -> Gradient {
-    let course = quadratic.train(member, task, base, Optimizer::fresh());
+    let course = quadratic.train((member, Labels::Right), task, base, Optimizer::fresh());
     course.expect("finite").gradient
 }
 
@@ -145,7 +145,7 @@ fn settings_out_of_their_range_are_refused_by_name() {
 fn a_state_that_diverged_is_an_error() {
     let mut quadratic = quadratic(|_| {}).expect("in range");
     let base = state(vec![f32::INFINITY; 64]);
-    let refused = quadratic.train(1, &task(4, 9), &base, Optimizer::fresh());
+    let refused = quadratic.train((1, Labels::Right), &task(4, 9), &base, Optimizer::fresh());
     let expected = LearningError::NotFinite {
         member: 1,
         round: Round(4),
