@@ -26,3 +26,7 @@ ci:
 # Rewrites the golden vectors: a change of format, to be made on purpose.
 vectors:
     UPDATE_VECTORS=1 cargo test --locked -p archipel-protocol
+
+# Bytes that a peer might send, against every decoder, for so many minutes; see fuzz/README.md.
+fuzz minutes *targets:
+    fuzz/run.sh {{minutes}} {{targets}}

@@ -13,7 +13,7 @@ use archipel_protocol::{
     charter::{Charter, CharterMember, MemberRole},
     codec::{Update, decode, encode, validate},
     crypto::{Ed25519Signer, Ed25519Verifier, Role, Signature, Signer as _, Verifier},
-    fold::{fold, manifest_after},
+    fold::{fold, manifest_after, sights},
     ids::{BlobHash, MemberId, Root, Round, Timestamp},
     member::{
         FetchFault, FetchTask, FoldTask, Folded, Input, Logbook, Member, Output, Settings,
@@ -346,7 +346,9 @@ impl Federation {
         }
         let refs: Vec<(u64, &Update)> = updates.iter().map(|(t, u)| (*t, u)).collect();
         let fragments = self.learning.shape().1;
-        let folding = fold(plan, fragments, task.round, &here.states[&task.base], &refs);
+        let base = &here.states[&task.base];
+        let sights = sights(fragments, task.round, base, &refs);
+        let folding = fold(plan, fragments, task.round, base, &refs);
         let manifest = manifest_after(layout, task, &folding.tensors);
         let root = manifest.root(&self.charter.run_id(), layout);
         here.states.insert(root, Arc::new(folding.tensors));
@@ -355,6 +357,7 @@ impl Federation {
             attempt: task.attempt,
             manifest,
             weights: folding.weights,
+            sights,
             aggregate: folding.aggregate,
             voided: folding.voided,
         })

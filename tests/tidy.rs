@@ -17,7 +17,7 @@ use std::{
     process::Command,
 };
 
-const CRATES: [&str; 5] = ["protocol", "trainer", "node", "simulator", "tests"];
+const CRATES: [&str; 6] = ["protocol", "trainer", "node", "simulator", "tests", "fuzz"];
 
 fn root() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));

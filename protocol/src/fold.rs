@@ -14,6 +14,7 @@ use crate::{
     outer::{Outer, OuterError},
     rule::{Contribution, InParts, STRIDE, in_parts, in_ranges},
     state::{Manifest, TensorHasher, Tensors, tensor_hash, tensor_hashes},
+    suspicion::{Sight, direction, look},
 };
 use std::ops::Range;
 
@@ -108,6 +109,25 @@ pub fn fold_owned(
             voided: false,
         },
     }
+}
+
+/// How each update of a round looks beside the others, in the order given, for the records; of a
+/// cut that is void too. It changes nothing that is folded.
+///
+/// # Shapes
+/// As [`fold`].
+///
+/// # Panics
+/// Where updates differ in length.
+pub fn sights(
+    fragments: &Fragments,
+    round: Round,
+    state: &Tensors,
+    updates: &[(u64, &Update)],
+) -> Vec<Sight> {
+    let refs: Vec<&Update> = updates.iter().map(|(_, update)| *update).collect();
+    let range = fragments.of(round).range.clone();
+    look(&refs, direction(state).and_then(|values| values.get(range)))
 }
 
 /// The aggregate that a fragment was moved by last. Of one among several, zeros alone say that it

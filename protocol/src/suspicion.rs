@@ -1,17 +1,28 @@
 //! What makes an update look strange beside the others of its cut: a reason to audit it sooner.
 //!
 //! Nothing here convicts anybody, and no update is left out for it: only replaying the work tells
-//! a liar from a member with other data. All numbers are billionths, from f64 sums in the order of
-//! parameters, so that every member that folds a cut sees the same; a sparse update gives what its
+//! a liar from a member with other data. All numbers are billionths, from f64 sums in a fixed order, so
+//! that every member that folds a cut sees the same; a sparse update gives what its
 //! dense form gives, but for [`Sight::overlap`].
+//!
+//! A [`Sight`] is a function of one cut and the state it is folded into; intake records hold it. A
+//! [`Trend`] is what a reader of records makes of a member's sights over the rounds.
 //!
 //! The bound on the overlap is the published one (honest 0.07 to 0.12). [`ASIDE`] and
 //! [`NORM_FACTOR`] are chosen, not measured.
 
+mod overlap;
+mod reading;
+
 use crate::{
-    codec::{Entries, Update, lanes},
-    rule::BILLION,
+    codec::{Update, lanes, lanes::Lanes},
+    ids::MemberId,
+    rule::{BILLION, in_ranges},
+    state::Tensors,
 };
+use overlap::Overlaps;
+use reading::{Reading, WINDOW};
+use std::{collections::BTreeMap, fmt};
 
 /// The share of common indices from which two updates are strange: 0.4.
 pub const OVERLAP: u64 = 400_000_000;
@@ -39,6 +50,27 @@ pub struct Sight {
     pub overlap: Option<u64>,
 }
 
+impl fmt::Display for Sight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "norm {}", thousandths(self.norm_ratio))?;
+        if let Some(cosine) = self.cosine {
+            let sign = if cosine < 0 { "-" } else { "" };
+            let share = thousandths(cosine.unsigned_abs());
+            write!(f, ", cosine {sign}{share}")?;
+        }
+        match self.overlap {
+            Some(overlap) => write!(f, ", overlap {}", thousandths(overlap)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Billionths with three digits behind the point.
+fn thousandths(billionths: u64) -> String {
+    let thousandths = billionths / (BILLION / 1000);
+    format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
+}
+
 /// A member's cosine over the rounds: an exponential moving average.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trend {
@@ -58,22 +90,61 @@ impl Trend {
     }
 }
 
+/// What the updates of a cut are compared with: the state's previous aggregate where there is one,
+/// else the memory of the outer step where it has one.
+pub fn direction(state: &Tensors) -> Option<&[f32]> {
+    let vectors = [state.aggregate.as_slice(), &state.momentum];
+    vectors.into_iter().find(|values| !values.is_empty())
+}
+
+/// The trends of all members, as one reader of records has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trends {
+    members: BTreeMap<MemberId, Trend>,
+}
+
+impl Trends {
+    /// Goes on by the sights of a round, and returns the [`signs`] of each of its members.
+    pub fn after_round(&mut self, seen: &[(MemberId, Sight)]) -> Vec<u32> {
+        let next = |(member, sight): &(MemberId, Sight)| {
+            let trend = self.members.entry(*member).or_default();
+            *trend = trend.after(sight);
+            *trend
+        };
+        let trends: Vec<Trend> = seen.iter().map(next).collect();
+        let sights: Vec<Sight> = seen.iter().map(|(_, sight)| *sight).collect();
+        signs(&sights, &trends)
+    }
+}
+
 /// Looks at the updates of a cut.
 ///
 /// # Shapes
 /// Updates and `previous` have one length. Of another length `previous` is taken for none.
+///
+/// # Panics
+/// Where updates differ in length.
 pub fn look(updates: &[&Update], previous: Option<&[f32]>) -> Vec<Sight> {
-    if updates.is_empty() {
+    let Some(parameters) = updates.first().map(|update| update.parameters()) else {
         return Vec::new();
+    };
+    let previous = previous.filter(|values| values.len() == parameters);
+    let mut readings: Vec<Reading<'_>> = updates.iter().map(|u| Reading::new(u)).collect();
+    let (mut before, mut overlaps) = (Lanes::default(), Overlaps::new(&readings));
+    for window in in_ranges(parameters, WINDOW) {
+        let near = previous.map(|values| &values[window.clone()]);
+        before.push_squares(near.unwrap_or_default());
+        for reading in &mut readings {
+            reading.read(&window, near);
+        }
+        overlaps.count(&readings, window.start);
     }
-    let norms: Vec<f64> = updates.iter().map(|update| update.norm()).collect();
-    let middle = lanes::lower_median(&norms);
-    let before = previous.map(|values| (values, lanes::norm(values)));
-    let overlaps = overlaps(updates);
-    let sights = updates.iter().zip(&norms).zip(overlaps);
+    let norms: Vec<f64> = readings.iter().map(Reading::norm).collect();
+    let (middle, long) = (lanes::lower_median(&norms), before.total().sqrt());
+    let sights = readings.iter().zip(&norms).zip(overlaps.largest(&readings));
     sights
-        .map(|((update, norm), overlap)| Sight {
-            cosine: before.and_then(|(values, long)| cosine((update, *norm), (values, long))),
+        .map(|((reading, norm), overlap)| Sight {
+            cosine: cosine(reading.product(), *norm, long),
             norm_ratio: ratio(*norm, middle),
             overlap,
         })
@@ -116,46 +187,13 @@ fn ratio(norm: f64, middle: f64) -> u64 {
     }
 }
 
-fn cosine((update, norm): (&Update, f64), (before, long): (&[f32], f64)) -> Option<i64> {
-    if before.len() != update.parameters() || norm <= 0.0 || long <= 0.0 {
+/// None where either vector is zero.
+fn cosine(product: f64, norm: f64, long: f64) -> Option<i64> {
+    if norm <= 0.0 || long <= 0.0 {
         return None;
     }
-    let mut product = 0.0f64;
-    update.for_each(0..before.len(), |position, value| {
-        product += f64::from(value) * f64::from(before[position]);
-    });
     let cosine = (product / norm / long).clamp(-1.0, 1.0);
     Some((cosine * BILLION as f64) as i64)
-}
-
-/// The largest overlap of every update with another one.
-fn overlaps(updates: &[&Update]) -> Vec<Option<u64>> {
-    let mut most = vec![None; updates.len()];
-    for (first, one) in updates.iter().enumerate() {
-        let Entries::Sparse { indices: ones, .. } = one.entries() else {
-            continue;
-        };
-        for (second, other) in updates.iter().enumerate().skip(first + 1) {
-            if let Entries::Sparse { indices, .. } = other.entries() {
-                let share = Some(common(ones, indices));
-                most[first] = share.max(most[first]);
-                most[second] = share.max(most[second]);
-            }
-        }
-    }
-    most
-}
-
-/// The share of common indices in two ascending lists, of the shorter one; 0 where it is empty.
-fn common(ones: &[u32], others: &[u32]) -> u64 {
-    let shorter = ones.len().min(others.len()) as u64;
-    let (mut a, mut b, mut shared) = (0, 0, 0u64);
-    while let (Some(one), Some(other)) = (ones.get(a), others.get(b)) {
-        shared += u64::from(one == other);
-        a += usize::from(one <= other);
-        b += usize::from(other <= one);
-    }
-    shared * BILLION / shorter.max(1)
 }
 
 #[cfg(test)]

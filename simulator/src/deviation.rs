@@ -130,6 +130,11 @@ pub trait Deviation: Send {
         Serve::Honestly
     }
 
+    /// Whether it trains towards labels that are permuted.
+    fn permutes_labels(&self) -> bool {
+        false
+    }
+
     /// Whether a fetched payload is checked before it is kept.
     fn checks_payloads(&self) -> bool {
         true

@@ -33,6 +33,7 @@ use archipel_protocol::{
     ids::{BlobHash, Digest, MemberId, Root, Round},
     layout::Layout,
     member::{Start, TrainTask},
+    random::{Stream, derive_key},
     state::Tensors,
 };
 use memory::Optimizer;
@@ -56,6 +57,18 @@ enum Kind {
     Language(Box<language::Language>),
 }
 
+/// What a member trains towards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Labels {
+    /// What its data say.
+    #[default]
+    Right,
+    /// Something else in its place, always the same: for a language model every token that is to
+    /// be predicted, for the quadratic every coordinate of the target. No label stays where it
+    /// was, and all members that permute do it alike.
+    Permuted,
+}
+
 /// A round that is being trained. Dropping it abandons the round, as a crash does.
 pub struct Job {
     member: u32,
@@ -72,6 +85,7 @@ enum Work {
 
 /// What a member's inner steps of a round depend on, besides the member.
 struct Beginning {
+    labels: Labels,
     task: TrainTask,
     base: Arc<Tensors>,
     before: Optimizer,
@@ -292,8 +306,20 @@ impl Learning {
     /// Begins a round of one member. The result is a function of member, task, base, and of the
     /// member's rounds that were finished before.
     pub fn begin(&mut self, member: u32, task: &TrainTask, base: &Arc<Tensors>) -> Job {
+        self.begin_with(Labels::Right, member, task, base)
+    }
+
+    /// [`Self::begin`] towards these labels.
+    pub fn begin_with(
+        &mut self,
+        labels: Labels,
+        member: u32,
+        task: &TrainTask,
+        base: &Arc<Tensors>,
+    ) -> Job {
         let outer = &self.charter.plan.outer;
         let beginning = Beginning {
+            labels,
             task: *task,
             base: base.clone(),
             before: self.memories[member as usize].before(task.round),
@@ -444,6 +470,17 @@ impl Measure {
     }
 }
 
+/// For each of `count` labels the one in its place, in a single cycle (Sattolo's).
+fn permutation(seed: u64, count: usize) -> Vec<u32> {
+    let key = derive_key("archipel/simulator/labels/v1", &[&seed.to_be_bytes()]);
+    let mut stream = Stream::new(key);
+    let mut labels: Vec<u32> = (0..count as u32).collect();
+    for last in (1..count).rev() {
+        labels.swap(last, stream.below(last as u64) as usize);
+    }
+    labels
+}
+
 #[cfg(feature = "lm")]
 fn language(
     settings: &LanguageSettings,
@@ -465,4 +502,23 @@ fn language(
     _: usize,
 ) -> Result<Kind, LearningError> {
     Err(LearningError::NotBuilt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_label_stays_and_none_is_lost() {
+        for count in [2, 3, 64, 260] {
+            let labels = permutation(9, count);
+            assert_eq!(labels, permutation(9, count));
+            let moved = labels.iter().enumerate();
+            assert!(moved.clone().all(|(at, label)| at as u32 != *label));
+            let mut sorted = labels.clone();
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..count as u32));
+        }
+        assert_ne!(permutation(9, 64), permutation(10, 64));
+    }
 }

@@ -12,7 +12,7 @@ use archipel_protocol::{
     member::{ResidualRule, Start, TrainTask},
     state::Tensors,
 };
-use archipel_simulator::learning::{Gradient, Learning, Problem, QuadraticSettings};
+use archipel_simulator::learning::{Gradient, Labels, Learning, Problem, QuadraticSettings};
 use std::sync::Arc;
 
 fn identities(members: u8) -> Vec<MemberId> {
@@ -104,6 +104,32 @@ fn a_federation_of_four_converges_to_the_known_optimum() {
     assert_eq!(learning.unit(), "mean squared distance");
 }
 
+#[test]
+fn permuted_labels_move_the_coordinates_of_the_target() {
+    let plan = plain(Plan::nano());
+    let members = identities(2);
+    let problem = Problem::Quadratic(QuadraticSettings::default());
+    let charter = charter(&members, plan.clone());
+    let mut learning = Learning::new(&problem, &charter, &members, 3, 1).expect("in range");
+    let (base, task) = (Arc::new(learning.founding()), task(&plan, 0));
+    let mut train = |labels| {
+        let job = learning.begin_with(labels, 1, &task, &base);
+        learning.finish(job).expect("trains").delta
+    };
+    let [right, permuted] = [Labels::Right, Labels::Permuted].map(&mut train);
+    assert_eq!(train(Labels::Permuted), permuted);
+    assert!(right.iter().zip(&permuted).all(|(a, b)| a != b));
+    let sorted = |mut values: Vec<f32>| {
+        values.sort_by(f32::total_cmp);
+        values
+    };
+    assert_eq!(
+        sorted(right),
+        sorted(permuted),
+        "from zero all coordinates move alike"
+    );
+}
+
 #[cfg(feature = "lm")]
 mod language {
     use super::*;
@@ -184,6 +210,45 @@ mod language {
             assert_eq!(after.tokens, 12 * 8 * 32);
         }
         assert_eq!(learning.unit(), "bits a byte");
+    }
+
+    /// Rounds of which all members train towards these labels: losses, and the last state.
+    fn labelled(labels: Labels, threads: usize) -> (Vec<i64>, Arc<Tensors>, Learning) {
+        let plan = small();
+        let mut learning = learning(&plan, None, threads);
+        let mut state = Arc::new(learning.founding());
+        let mut losses = Vec::new();
+        for t in 0..6 {
+            let task = task(&plan, t);
+            let begin = |k| learning.begin_with(labels, k, &task, &state);
+            let jobs: Vec<_> = (0..4).map(begin).collect();
+            let done = jobs.into_iter().map(|job| learning.finish(job));
+            let gradients: Vec<Gradient> = done.map(|done| done.expect("trains")).collect();
+            losses.extend(gradients.iter().map(|gradient| gradient.loss_micro));
+            state = next(&learning, &plan, &state, &gradients);
+        }
+        (losses, state, learning)
+    }
+
+    #[test]
+    fn permuted_labels_are_learnt_in_place_of_the_text() {
+        let (losses, state, learning) = labelled(Labels::Permuted, 2);
+        let founding = Arc::new(learning.founding());
+        let first = learning.evaluate(&founding).expect("finite").value;
+        let last = learning.evaluate(&state).expect("finite").value;
+        assert!(
+            last > 1.1 * first,
+            "the text is predicted worse: {first} to {last}"
+        );
+        let (begin, end): (i64, i64) = (losses[..4].iter().sum(), losses[20..].iter().sum());
+        assert!(
+            (end as f64) < 0.8 * begin as f64,
+            "it does learn: {begin} to {end}"
+        );
+        let (again, same, _) = labelled(Labels::Permuted, 1);
+        assert_eq!((again, same), (losses, state), "threads change no bit");
+        let (_, other, learning) = labelled(Labels::Right, 2);
+        assert!(learning.evaluate(&other).expect("finite").value < 0.7 * first);
     }
 
     #[test]

@@ -48,7 +48,7 @@ const fn case(lie: &'static str, from: u64, sign: Sign) -> Case {
 
 const UNSIGNED: &str = "the signature does not hold";
 
-const CASES: [Case; 27] = [
+const CASES: [Case; 28] = [
     case("equivocate-update", 0, Sign::Proven(&["headers"])),
     case(
         "equivocate-vote",
@@ -100,6 +100,7 @@ const CASES: [Case; 27] = [
     case("min-max", 0, Sign::Counted),
     case("mimic", 0, Sign::Counted),
     case("free-rider-previous", 0, Sign::Counted),
+    case("label-permutation", 0, Sign::Counted),
 ];
 
 fn liars(seed: u64, members: u32) -> Vec<u32> {
@@ -411,4 +412,20 @@ fn two_liars_of_four_break_what_one_cannot() {
     assert_eq!(world.run(&mut |_| true), Ending::Violated);
     let first = &world.invariants.violations()[0].invariant;
     assert_eq!(first, "S2", "two cuts of one round are final");
+}
+
+/// The lie changes what is learnt, and a run with it is the same run again.
+#[test]
+fn permuted_labels_lead_elsewhere_and_the_same_way_again() {
+    let played = |lie: Option<&str>| {
+        let scenario = Scenario::plain(4, 4, 8);
+        let windows = lie.map(|lie| byzantine(lie, None, 1)).into_iter().collect();
+        let world = run(scenario, windows, "label-permutation");
+        (world.digest(), world.federations[0].run_id, world.root(0))
+    };
+    let lied = played(Some("label-permutation"));
+    assert_eq!(played(Some("label-permutation")), lied);
+    let honest = played(None);
+    assert_eq!(honest.1, lied.1, "one charter");
+    assert_ne!(honest.2, lied.2, "and another model");
 }

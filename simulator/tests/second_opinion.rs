@@ -7,12 +7,13 @@ use archipel_protocol::{
     },
     fold::fold,
     fragments::Fragments,
-    ids::{BlobHash, Root, Round},
+    ids::{BlobHash, MemberId, Root, Round},
     layout::Layout,
     member::{Durable, Request},
     message::Block,
     record::Log,
     state::{Manifest, Tensors},
+    suspicion::Sight,
 };
 use archipel_simulator::{
     reference::{Commit, Content, LogReader, Refolded, Standing, memory_digest, refold},
@@ -22,7 +23,7 @@ use archipel_simulator::{
     world::World,
 };
 use invented::{Quality::Lossless, SECOND, start_all};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, mem::take, sync::Arc};
 
 mod invented;
 
@@ -30,6 +31,9 @@ const ROUNDS: u64 = 12;
 
 /// All payloads that any member ever held.
 type Payloads = BTreeMap<BlobHash, Arc<Payload>>;
+
+/// How the updates of a cut look, ascending by member.
+type Sights = Vec<(MemberId, Sight)>;
 
 /// A run in which one member crashes and returns, and one leaves.
 fn run(seed: u64, codec: CodecKind, rule: AggregationRule, outer: OuterRule) -> (World, Payloads) {
@@ -94,11 +98,15 @@ fn final_blocks(world: &World) -> Vec<Block> {
     let blocks: BTreeMap<_, _> = blocks.collect();
     let commits = commits(world, &world.sites[0]);
     let block = |commit: &Commit| blocks[&commit.block].clone();
-    commits.iter().map(|(_, commit)| block(commit)).collect()
+    commits.iter().map(|(_, commit, _)| block(commit)).collect()
 }
 
 /// What each round must lead to: its fold and the root of the next state.
-fn expected(world: &World, plan: &Plan, payloads: &Payloads) -> BTreeMap<u64, (Refolded, Root)> {
+fn expected(
+    world: &World,
+    plan: &Plan,
+    payloads: &Payloads,
+) -> BTreeMap<u64, (Refolded, Root, Sights)> {
     let (layout, run_id) = (
         world.federations[0].layout.clone(),
         world.federations[0].run_id,
@@ -127,13 +135,16 @@ fn expected(world: &World, plan: &Plan, payloads: &Payloads) -> BTreeMap<u64, (R
         tensors = folded.tensors.clone();
         let root = standing.root(&run_id, &layout, &tensors);
         let root = root.expect("the vectors fit the layout");
-        expected.insert(block.round.0, (folded, root));
+        let members = block.cut.iter().map(|signed| signed.header.member);
+        let mut seen: Sights = members.zip(folded.sights.iter().copied()).collect();
+        seen.sort_by_key(|(member, _)| *member);
+        expected.insert(block.round.0, (folded, root, seen));
     }
     expected
 }
 
-/// The commits in a member's main log, the whole of both logs having been read.
-fn commits(world: &World, site: &Site) -> Vec<(u64, Box<Commit>)> {
+/// The commits in a member's main log and the sights beside them, both logs having been read whole.
+fn commits(world: &World, site: &Site) -> Vec<(u64, Box<Commit>, Sights)> {
     let run_id = world.federations[0].run_id;
     let (mut main, mut side) = (
         LogReader::new(run_id, site.id, Log::Main),
@@ -142,11 +153,16 @@ fn commits(world: &World, site: &Site) -> Vec<(u64, Box<Commit>)> {
     for record in site.disk.side.iter() {
         side.append(record).expect("a whole side log");
     }
-    let mut commits = Vec::new();
+    let (mut commits, mut seen) = (Vec::new(), Vec::new());
     for bytes in site.disk.main.iter() {
         let record = main.append_beside(&side, bytes).expect("a whole main log");
-        if let Content::Commit(commit) = record.content {
-            commits.push((record.round.0, commit));
+        match record.content {
+            Content::Intake { entries } => {
+                let sights = entries.iter().filter_map(|e| Some((e.member, e.sight?)));
+                seen = sights.collect();
+            }
+            Content::Commit(commit) => commits.push((record.round.0, commit, take(&mut seen))),
+            _ => {}
         }
     }
     assert!(main.size().is_multiple_of(4));
@@ -203,8 +219,8 @@ fn members_fold_certify_and_record_what_the_specification_says() {
         let layout = world.federations[0].layout.clone();
         let (mut compared, mut held) = (0, 0);
         for site in &world.sites {
-            for (round, commit) in commits(&world, site) {
-                let (folded, root) = &expected[&round];
+            for (round, commit, seen) in commits(&world, site) {
+                let (folded, root, sights) = &expected[&round];
                 assert_eq!(commit.root, *root, "{codec:?}, round {round}");
                 assert_eq!(
                     folded.check_record(&commit.weights, commit.aggregate),
@@ -217,6 +233,7 @@ fn members_fold_certify_and_record_what_the_specification_says() {
                     assert_eq!(folded.check_tensors(&stored.tensors), Ok(()));
                     held += 1;
                 }
+                assert_eq!(seen, *sights, "{codec:?}, round {round}");
                 compared += 1;
             }
         }

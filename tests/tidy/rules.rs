@@ -198,6 +198,7 @@ pub fn foreign_names(path: &str, text: &str) -> Vec<Complaint> {
 pub fn directions(krate: &str, manifest: &str) -> Vec<Complaint> {
     let ours: &[&str] = match krate {
         "protocol" => &[],
+        "fuzz" => &["archipel-protocol"],
         "trainer" => &["archipel-protocol"],
         "node" | "simulator" => &["archipel-protocol", "archipel-trainer"],
         _ => &[

@@ -10,6 +10,8 @@ use mixture::Places;
 /// The windows of one batch, `length` tokens each and the token after them.
 pub(crate) struct Batch {
     tokens: Vec<u32>,
+    /// As in [`TokenSource::labels`].
+    labels: Vec<u32>,
     length: usize,
 }
 
@@ -29,7 +31,11 @@ impl Batch {
         for window in tokens.chunks_exact_mut(span) {
             data.copy_window(places.draw(&mut stream), window)?;
         }
-        Ok(Self { tokens, length })
+        Ok(Self {
+            tokens,
+            labels: data.labels().to_vec(),
+            length,
+        })
     }
 
     /// Cuts the batch into micro-batches of `windows` windows; the last may have fewer.
@@ -37,6 +43,7 @@ impl Batch {
         let span = self.length + 1;
         let micro = |tokens| MicroBatch {
             tokens,
+            labels: &self.labels,
             length: self.length,
         };
         self.tokens
@@ -50,6 +57,7 @@ impl Batch {
 #[derive(Clone, Copy)]
 pub(crate) struct MicroBatch<'a> {
     tokens: &'a [u32],
+    labels: &'a [u32],
     length: usize,
 }
 
@@ -58,6 +66,7 @@ impl<'a> MicroBatch<'a> {
     pub(crate) fn of_window(tokens: &'a [u32]) -> Self {
         Self {
             tokens,
+            labels: &[],
             length: tokens.len() - 1,
         }
     }
@@ -71,12 +80,20 @@ impl<'a> MicroBatch<'a> {
     }
 
     pub(crate) fn targets(&self) -> Vec<u32> {
-        self.shifted(1)
+        let mut targets = self.shifted(1);
+        if !self.labels.is_empty() {
+            for target in &mut targets {
+                let label = self.labels.get(*target as usize);
+                *target = label.copied().unwrap_or(*target);
+            }
+        }
+        targets
     }
 
-    /// Refuses tokens outside the vocabulary.
+    /// Refuses tokens and labels outside the vocabulary.
     pub(crate) fn check(&self, vocabulary: u32) -> Result<(), EngineError> {
-        match self.tokens.iter().copied().find(|t| *t >= vocabulary) {
+        let mut all = self.tokens.iter().chain(self.labels).copied();
+        match all.find(|t| *t >= vocabulary) {
             Some(token) => Err(EngineError::Token { token, vocabulary }),
             None => Ok(()),
         }

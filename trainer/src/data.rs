@@ -78,6 +78,12 @@ pub trait TokenSource: Send + Sync {
     fn sectors(&self) -> &[SectorRange] {
         &[]
     }
+
+    /// For each token the one that is to be predicted in its place: itself where none is listed.
+    /// Only studies of wrong labels list any.
+    fn labels(&self) -> &[u32] {
+        &[]
+    }
 }
 
 /// Tokens in memory.

@@ -10,7 +10,7 @@ use anyhow::Context;
 use archipel_protocol::{
     charter::Plan,
     codec::{Update, decode, validate},
-    fold::{fold_owned, manifest_after},
+    fold::{fold_owned, manifest_after, sights},
     fragments::Fragments,
     ids::{BlobHash, MemberId, Root},
     layout::Layout,
@@ -209,6 +209,7 @@ impl Shared {
         }
         let borrowed: Vec<(u64, &Update)> =
             updates.iter().map(|(n, update)| (*n, update)).collect();
+        let sights = sights(&self.fragments, task.round, &state, &borrowed);
         let folding = fold_owned(&self.plan, &self.fragments, task.round, state, &borrowed);
         let manifest = manifest_after(&self.layout, task, &folding.tensors);
         self.states.save(&manifest, &folding.tensors)?;
@@ -217,6 +218,7 @@ impl Shared {
             attempt: task.attempt,
             manifest,
             weights: folding.weights,
+            sights,
             aggregate: folding.aggregate,
             voided: folding.voided,
         })

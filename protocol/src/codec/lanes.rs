@@ -35,6 +35,17 @@ impl Lanes {
         });
     }
 
+    /// Adds the product of two values at `position`, whatever the next position is.
+    #[inline]
+    pub(crate) fn add_product_at(&mut self, position: usize, x: f32, y: f32) {
+        self.sums[position % LANES] += f64::from(x) * f64::from(y);
+    }
+
+    /// Adds the products of the next values.
+    pub(crate) fn push_products(&mut self, x: &[f32], y: &[f32]) {
+        self.push_terms(x, y, |x, y| f64::from(x) * f64::from(y));
+    }
+
     /// Adds `(scale·x − v)²` for the next values.
     pub(crate) fn push_distances(&mut self, scale: f64, x: &[f32], v: &[f32]) {
         self.push_terms(x, v, |x, v| {

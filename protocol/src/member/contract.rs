@@ -8,6 +8,7 @@ use crate::{
     },
     record::Log,
     state::Manifest,
+    suspicion::Sight,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -249,6 +250,8 @@ pub struct Folded {
     pub manifest: Manifest,
     /// The weight of every update, in member order; 0 where nothing was folded.
     pub weights: Vec<u64>,
+    /// How each update looks beside the others, in member order.
+    pub sights: Vec<Sight>,
     /// Hash of the aggregate.
     pub aggregate: BlobHash,
     /// True where the cut was treated as empty because the result was not finite.

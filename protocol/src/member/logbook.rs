@@ -9,7 +9,9 @@ use crate::{
         AbsentReason, Body, Chain, CommitBody, Done, IntakeBody, IntakeEntry, Log, UpdateBody,
         Verdict, WorkBody,
     },
+    suspicion::Sight,
 };
+use std::collections::BTreeMap;
 
 /// The most characters of an incident's text that are recorded.
 const MAX_INCIDENT_BYTES: usize = 1024;
@@ -113,7 +115,7 @@ impl Member {
             return;
         };
         let (work_body, update) = self.own_bodies(work);
-        let intake = Body::Intake(Done::Yes(self.intake(work, block)));
+        let intake = Body::Intake(Done::Yes(self.intake(work, block, folded)));
         let commit = self.commit(work, block, folded, certificate);
         for body in [work_body, update, intake, commit] {
             self.append(Log::Main, work.round, &body);
@@ -150,7 +152,14 @@ impl Member {
         )
     }
 
-    fn intake(&self, work: &Work, block: &FinalBlock) -> IntakeBody {
+    fn intake(&self, work: &Work, block: &FinalBlock, folded: &Folded) -> IntakeBody {
+        let sights: BTreeMap<MemberId, Sight> = block
+            .block
+            .cut
+            .iter()
+            .map(|signed| signed.header.member)
+            .zip(folded.sights.iter().copied())
+            .collect();
         let mut entries: Vec<IntakeEntry> = work
             .collection
             .entries()
@@ -168,6 +177,7 @@ impl Member {
                     member,
                     id: entry.id,
                     verdict,
+                    sight: sights.get(&member).copied().filter(|_| in_cut),
                 }
             })
             .collect();

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod flips;
+mod golden;
 mod proofs;
 
 use super::*;

@@ -6,6 +6,7 @@ use crate::{
     encoding::Canonical,
     ids::{BlobHash, Digest, MemberId, Root},
     message::{Certificate, Evidence, FinalBlock, Header, StateCertificate},
+    suspicion::Sight,
 };
 
 /// Why nothing was done in a round.
@@ -78,6 +79,8 @@ pub struct IntakeEntry {
     pub id: Digest,
     /// What was thought of it.
     pub verdict: Verdict,
+    /// How it looks beside the others of its cut; none where it is in none.
+    pub sight: Option<Sight>,
 }
 
 /// The updates received, and who said that they hold them.
@@ -251,6 +254,11 @@ fn write_intake(body: &IntakeBody, out: &mut Canonical) {
         out.raw(&entry.member.0)
             .raw(&entry.id.0)
             .u8(entry.verdict as u8);
+        optional(entry.sight, out, |sight, out| {
+            optional(sight.cosine, out, |cosine, out| _ = out.i64(cosine));
+            out.u64(sight.norm_ratio);
+            optional(sight.overlap, out, |overlap, out| _ = out.u64(overlap));
+        });
     }
     out.u16(body.holds.len() as u16);
     for (member, positions, signature) in &body.holds {
@@ -259,6 +267,14 @@ fn write_intake(body: &IntakeBody, out: &mut Canonical) {
             out.u16(*position);
         }
         out.raw(&signature.0);
+    }
+}
+
+/// A zero, or a one and the value.
+fn optional<T>(value: Option<T>, out: &mut Canonical, write: impl Fn(T, &mut Canonical)) {
+    out.u8(u8::from(value.is_some()));
+    if let Some(value) = value {
+        write(value, out);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// The first sixteen bytes of every record.
-pub const MAGIC: &[u8; 16] = b"archipel-record1";
+pub const MAGIC: &[u8; 16] = b"archipel-record2";
 /// The most bytes a record may have.
 pub const MAX_RECORD_BYTES: usize = 64 * 1024;
 

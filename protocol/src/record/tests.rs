@@ -8,6 +8,7 @@ use crate::{
         Ballot, Block, Certificate, Evidence, FinalBlock, Header, RootSeal, Seal, StateCertificate,
         Vote, VoteKind,
     },
+    suspicion::Sight,
 };
 use serde_json::{Value, json};
 
@@ -100,17 +101,29 @@ fn evidence() -> Evidence {
 }
 
 fn intake() -> IntakeBody {
-    let entry = |n: u8, verdict| IntakeEntry {
+    let entry = |n: u8, verdict, sight| IntakeEntry {
         member: MemberId([n; 32]),
         id: Digest([n + 1; 32]),
         verdict,
+        sight,
+    };
+    let whole = Sight {
+        cosine: Some(-125_000_000),
+        norm_ratio: 4_000_000_000,
+        overlap: Some(98_765_432),
+    };
+    let bare = Sight {
+        cosine: None,
+        norm_ratio: 999_999_999,
+        overlap: None,
     };
     IntakeBody {
         entries: vec![
-            entry(1, Verdict::Accepted),
-            entry(2, Verdict::Unavailable),
-            entry(3, Verdict::Invalid),
-            entry(4, Verdict::Equivocated),
+            entry(1, Verdict::Accepted, Some(whole)),
+            entry(2, Verdict::Unavailable, None),
+            entry(3, Verdict::Invalid, None),
+            entry(4, Verdict::Equivocated, None),
+            entry(5, Verdict::Accepted, Some(bare)),
         ],
         holds: vec![
             (MemberId([1; 32]), vec![0, 3], Signature([9; 64])),
@@ -175,7 +188,9 @@ fn main_bodies() -> Vec<(&'static str, Body, Value)> {
             "intake",
             Body::Intake(Done::Yes(intake())),
             json!({
-                "entries": "members 01..01 to 04..04, identities 02..02 to 05..05, verdicts 1 to 4",
+                "entries": "members 01..01 to 05..05, identities 02..02 to 06..06, verdicts 1 to 4 and 1, \
+                            sights of the first (cosine -0.125, ratio 4, overlap 0.098765432) and \
+                            the last (ratio 0.999999999 alone)",
                 "holds": "01..01 of positions 0 and 3, signature 09..09; 02..02 of none, 08..08",
             }),
         ),
@@ -300,7 +315,7 @@ struct Prefix<'a> {
 }
 
 fn prefix(record: &[u8]) -> Prefix<'_> {
-    assert_eq!(&record[..16], b"archipel-record1");
+    assert_eq!(&record[..16], b"archipel-record2");
     let number = |at: usize| {
         let bytes = &record[at..at + 8];
         bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte))

@@ -1,5 +1,5 @@
 use super::*;
-use crate::random::Stream;
+use crate::{codec::Entries, random::Stream};
 
 fn dense(values: &[f32]) -> Update {
     Update::dense(values.to_vec()).expect("finite values")
@@ -141,4 +141,126 @@ fn signs_raise_the_probability_and_nothing_exceeds_certainty() {
         "nobody is audited where nobody is"
     );
     assert_eq!(audit_probability(u64::MAX, u32::MAX), BILLION);
+}
+
+/// The share of common positions, by walking two lists side by side.
+fn common(ones: &[u32], others: &[u32]) -> u64 {
+    let shorter = ones.len().min(others.len()) as u64;
+    let shared = ones.iter().filter(|one| others.binary_search(one).is_ok());
+    shared.count() as u64 * BILLION / shorter.max(1)
+}
+
+#[test]
+fn shares_are_exact_for_more_members_than_a_mask_has_bits() {
+    let lists: Vec<Vec<u32>> = (0..70)
+        .map(|key| drawn(key, 1 + u64::from(key) % 30))
+        .collect();
+    let mut updates: Vec<Update> = lists.iter().map(|list| sparse(65_536, list)).collect();
+    updates.push(dense(&vec![1.0; 65_536]));
+    updates.push(sparse(65_536, &[]));
+    let sights = look(&updates.iter().collect::<Vec<_>>(), None);
+    for (one, list) in lists.iter().enumerate() {
+        let others = lists.iter().enumerate().filter(|(other, _)| *other != one);
+        let largest = others.map(|(_, other)| common(list, other)).max();
+        assert_eq!(sights[one].overlap, largest, "member {one}");
+    }
+    assert_eq!(sights[70].overlap, None, "a dense update lists nothing");
+    assert_eq!(sights[71].overlap, Some(0));
+}
+
+#[test]
+fn the_direction_is_the_aggregate_then_the_momentum_then_none() {
+    let mut state = Tensors {
+        parameters: vec![1.0],
+        momentum: Vec::new(),
+        aggregate: Vec::new(),
+    };
+    assert_eq!(direction(&state), None);
+    state.momentum = vec![2.0];
+    assert_eq!(direction(&state), Some([2.0].as_slice()));
+    state.aggregate = vec![3.0];
+    assert_eq!(direction(&state), Some([3.0].as_slice()));
+}
+
+/// Five honest updates that share a direction and no positions but by chance, as a round has them.
+fn honest(round: u8, truth: &[f32]) -> Vec<Update> {
+    let update = |member: u8| {
+        let mut stream = Stream::new([10 * round + member + 1; 32]);
+        let indices = drawn(100 + 10 * round + member, 6);
+        let noisy = |index: &u32| truth[*index as usize] + 0.5 * stream.normal_f32();
+        let values: Vec<f32> = indices.iter().map(noisy).collect();
+        Update::sparse(truth.len(), indices, values).expect("ascending indices")
+    };
+    (0..5).map(update).collect()
+}
+
+fn mapped(update: &Update, map: impl Fn(f32) -> f32) -> Update {
+    let Entries::Sparse { indices, values } = update.entries() else {
+        panic!("updates of these tests are sparse");
+    };
+    let values = values.iter().map(|value| map(*value)).collect();
+    Update::sparse(update.parameters(), indices.to_vec(), values).expect("ascending indices")
+}
+
+/// The signs of every member after some rounds in which the first one's update is bent.
+fn after_rounds(lie: impl Fn(&[Update]) -> Update) -> (Vec<u32>, Vec<Sight>) {
+    let mut stream = Stream::new([77; 32]);
+    let truth: Vec<f32> = (0..65_536).map(|_| stream.normal_f32()).collect();
+    let mut trends = Trends::default();
+    let mut last = (Vec::new(), Vec::new());
+    for round in 0..8 {
+        let mut updates = honest(round, &truth);
+        updates[0] = lie(&updates);
+        let sights = look(&updates.iter().collect::<Vec<_>>(), Some(&truth));
+        let members = (0..).map(|member| MemberId([member; 32]));
+        let seen: Vec<(MemberId, Sight)> = members.zip(sights.iter().copied()).collect();
+        last = (trends.after_round(&seen), sights);
+    }
+    last
+}
+
+#[test]
+fn honest_members_show_no_sign() {
+    assert_eq!(after_rounds(|updates| updates[0].clone()).0, [0; 5]);
+}
+
+#[test]
+fn who_copies_a_payload_is_seen_by_the_overlap() {
+    let (signs, sights) = after_rounds(|updates| updates[3].clone());
+    // The copied cannot be told from who copies: both are looked at.
+    assert_eq!(signs, [1, 0, 0, 1, 0]);
+    assert_eq!(sights[0].overlap, Some(BILLION));
+}
+
+#[test]
+fn who_scales_is_seen_by_the_ratio_of_norms() {
+    let (signs, sights) = after_rounds(|updates| mapped(&updates[0], |value| 10.0 * value));
+    assert_eq!(signs, [1, 0, 0, 0, 0]);
+    assert!(sights[0].norm_ratio > 9 * BILLION, "{sights:?}");
+}
+
+#[test]
+fn who_flips_the_sign_is_seen_by_the_cosine() {
+    let (signs, sights) = after_rounds(|updates| mapped(&updates[0], |value| -value));
+    assert_eq!(signs, [1, 0, 0, 0, 0]);
+    let cosines: Vec<i64> = sights.iter().filter_map(|sight| sight.cosine).collect();
+    assert!(
+        cosines[0] < 0 && cosines[1..].iter().all(|cosine| *cosine > 0),
+        "{cosines:?}"
+    );
+}
+
+#[test]
+fn a_sight_is_told_in_thousandths() {
+    let mut sight = Sight {
+        cosine: Some(-125_999_999),
+        norm_ratio: 10 * BILLION + 50_000_000,
+        overlap: Some(BILLION),
+    };
+    assert_eq!(
+        sight.to_string(),
+        "norm 10.050, cosine -0.125, overlap 1.000"
+    );
+    (sight.cosine, sight.overlap) = (None, None);
+    assert_eq!(sight.to_string(), "norm 10.050");
 }

@@ -1,8 +1,8 @@
 //! S6, S7: folds and roots are what they must be, and the same everywhere.
 //!
 //! **S6** Whatever an honest member folds is folded again by [`crate::reference`], which shares
-//! nothing with the fold it checks: tensors, weights and hash of the aggregate must be equal bit by
-//! bit, the root too, and the payloads folded must be those the task names, all that the final cut
+//! nothing with the fold it checks: tensors, weights, sights and hash of the aggregate must be equal
+//! bit by bit, the root too, and the payloads folded must be those the task names, all that the final cut
 //! has, in its order. The root that is certified for the next round must be the reference's own: of
 //! the certified state, the final cut, and members, activity and schedule as the reference carries
 //! them along. A member whose memory flips a bit by the scenario's will may fold wrong once for it,
@@ -164,6 +164,7 @@ impl Folds {
             .refolded
             .check_record(weights, aggregate)
             .map_err(text)?;
+        worked.refolded.check_sights(&folded.sights).map_err(text)?;
         if worked.refolded.voided != folded.voided {
             return Err(format!(
                 "voided is {}, must be {}",

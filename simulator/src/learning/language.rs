@@ -8,8 +8,9 @@
 //! promises that resuming from a snapshot gives the same bits.
 
 use super::{
-    Beginning, Course, Evaluation, Gradient, LanguageSettings, LearningError,
+    Beginning, Course, Evaluation, Gradient, Labels, LanguageSettings, LearningError,
     corpus::{Corpus, Source},
+    permutation,
     pool::{Pending, Pool, Wanted},
 };
 use archipel_protocol::{
@@ -23,7 +24,9 @@ use archipel_protocol::{
 };
 use archipel_trainer::{
     AdamWConfig, Control, Engine as _, EngineError, InnerPlan, LlamaEngine, ModelConfig,
-    NewEngineError, initial_params, layout,
+    NewEngineError,
+    data::{DataError, MemorySource, TokenSource},
+    initial_params, layout,
 };
 use std::sync::Arc;
 
@@ -37,6 +40,8 @@ pub(super) struct Language {
     layout: Layout,
     corpus: Corpus,
     evaluate_bytes: usize,
+    /// What permuted labels are.
+    permuted: Arc<Vec<u32>>,
     pool: Pool<Bench>,
 }
 
@@ -51,6 +56,28 @@ struct Assignment {
     beginning: Beginning,
     plan: InnerPlan,
     source: Arc<Source>,
+    /// As in [`TokenSource::labels`].
+    labels: Arc<Vec<u32>>,
+}
+
+/// A source under other labels.
+struct Relabelled<'a> {
+    tokens: &'a MemorySource,
+    labels: &'a [u32],
+}
+
+impl TokenSource for Relabelled<'_> {
+    fn len(&self) -> u64 {
+        self.tokens.len()
+    }
+
+    fn copy_window(&self, start: u64, out: &mut [u32]) -> Result<(), DataError> {
+        self.tokens.copy_window(start, out)
+    }
+
+    fn labels(&self) -> &[u32] {
+        self.labels
+    }
 }
 
 pub(super) type Training = Pending<Result<Course, LanguageError>>;
@@ -96,6 +123,7 @@ impl Language {
             },
             members: members.to_vec(),
             evaluate_bytes: settings.evaluate_bytes as usize,
+            permuted: Arc::new(permutation(seed, model.vocabulary as usize)),
             pool: pool.map_err(LearningError::Threads)?,
             plan,
             model,
@@ -118,8 +146,12 @@ impl Language {
         let source = member as usize % self.corpus.sources.len();
         let assignment = Assignment {
             plan: self.inner_plan(member, &beginning.task),
-            beginning,
             source: self.corpus.sources[source].clone(),
+            labels: match beginning.labels {
+                Labels::Right => Arc::default(),
+                Labels::Permuted => self.permuted.clone(),
+            },
+            beginning,
         };
         self.pool.begin(move |bench, wanted| {
             let engine = bench.engine();
@@ -247,7 +279,11 @@ impl Assignment {
             to_step,
             ..self.plan.clone()
         };
-        engine.train(&plan, &self.source.training, &mut |progress| {
+        let data = Relabelled {
+            tokens: &self.source.training,
+            labels: &self.labels,
+        };
+        engine.train(&plan, &data, &mut |progress| {
             done.step = progress.step;
             done.loss_sum += f64::from(progress.loss);
             if progress.segment_end {

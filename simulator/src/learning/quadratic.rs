@@ -10,7 +10,7 @@
 //! train on from their own parameters, two such descents follow each other. The work root
 //! has one leaf, the end of the round: the segments on the way are not computed.
 
-use super::{Beginning, Course, Gradient, LearningError, QuadraticSettings};
+use super::{Beginning, Course, Gradient, Labels, LearningError, QuadraticSettings, permutation};
 use archipel_protocol::{
     ids::BlobHash,
     layout::{Layout, TensorSpec},
@@ -19,6 +19,7 @@ use archipel_protocol::{
     state::{Tensors, tensor_hash},
     work::{segment_leaf, tree_root},
 };
+use std::borrow::Cow;
 
 /// The problem of one world.
 pub(super) struct Quadratic {
@@ -106,7 +107,8 @@ impl Quadratic {
         let (delta, end, energy) = match beginning.carries_on {
             true => self.train_on(member, &beginning),
             false => {
-                let (mut delta, energy) = self.descend(member, task.steps, from);
+                let (mut delta, energy) =
+                    self.descend((member, beginning.labels), task.steps, from);
                 self.disturb(member, task, &mut delta);
                 let end: Vec<f32> = from.iter().zip(&delta).map(|(a, b)| a - b).collect();
                 (delta, end, energy)
@@ -143,7 +145,7 @@ impl Quadratic {
         let ahead = task.start.ahead();
         let mut energy = 0.0;
         let mut walk = |own: &mut Vec<f32>, steps: u64| {
-            let (gone, part) = self.descend(member, steps, own);
+            let (gone, part) = self.descend((member, beginning.labels), steps, own);
             own.iter_mut()
                 .zip(gone)
                 .for_each(|(own, gone)| *own -= gone);
@@ -164,16 +166,32 @@ impl Quadratic {
     }
 
     /// How far so many steps lead from some parameters, and the mean energy on the way.
-    fn descend(&mut self, member: u32, steps: u64, from: &[f32]) -> (Vec<f32>, f64) {
+    fn descend(
+        &mut self,
+        (member, labels): (u32, Labels),
+        steps: u64,
+        from: &[f32],
+    ) -> (Vec<f32>, f64) {
         self.prepare(steps);
-        let target = &self.targets[member as usize];
+        let target = self.target(member, labels);
         let (mut delta, mut energy) = (Vec::with_capacity(from.len()), 0.0f64);
-        for (j, (theta, goal)) in from.iter().zip(target).enumerate() {
+        for (j, (theta, goal)) in from.iter().zip(&*target).enumerate() {
             let apart = f64::from(*theta) - f64::from(*goal);
             delta.push((self.descent.gone[j] * apart) as f32);
             energy += self.descent.energy[j] * apart * apart;
         }
         (delta, energy)
+    }
+
+    /// Where a member is drawn to.
+    fn target(&self, member: u32, labels: Labels) -> Cow<'_, [f32]> {
+        let target = &self.targets[member as usize];
+        if labels == Labels::Right {
+            return Cow::Borrowed(target);
+        }
+        let permuted = permutation(self.seed, target.len());
+        let values = permuted.into_iter().map(|from| target[from as usize]);
+        Cow::Owned(values.collect())
     }
 
     /// Mean squared distance to the optimum.

@@ -20,6 +20,7 @@ mod false_witness;
 mod free_rider;
 mod free_rider_previous;
 mod ipm;
+mod label_permutation;
 mod late;
 mod lazy;
 mod mimic;
@@ -70,6 +71,7 @@ pub const NAMES: &[&str] = &[
     "min-max",
     "mimic",
     "free-rider-previous",
+    "label-permutation",
 ];
 
 /// A lie by its name in scenarios.
@@ -102,6 +104,7 @@ pub fn lie(name: &str) -> Option<Box<dyn Deviation>> {
         "min-max" => Box::new(min_max::MinMax),
         "mimic" => Box::new(mimic::Mimic),
         "free-rider-previous" => Box::new(free_rider_previous::FreeRiderPrevious::default()),
+        "label-permutation" => Box::new(label_permutation::LabelPermutation),
         _ => return None,
     })
 }

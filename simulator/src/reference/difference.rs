@@ -3,7 +3,7 @@
 //! Floats are compared by their bits: as numbers, −0 would pass for 0 and NaN never for itself.
 
 use super::Refolded;
-use archipel_protocol::{ids::BlobHash, state::Tensors};
+use archipel_protocol::{ids::BlobHash, state::Tensors, suspicion::Sight};
 
 /// The first thing in which a fold is not what it must be.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -42,6 +42,14 @@ pub enum Difference {
         /// What they are.
         found: Vec<u64>,
     },
+    /// The updates look otherwise.
+    #[error("the updates look like {found:?}, expected {expected:?}")]
+    Sights {
+        /// How they must look.
+        expected: Vec<Sight>,
+        /// How they were seen.
+        found: Vec<Sight>,
+    },
     /// The aggregate is another.
     #[error("the aggregate is {found}, expected {expected}")]
     Aggregate {
@@ -67,6 +75,18 @@ impl Refolded {
         vectors
             .into_iter()
             .try_for_each(|(vector, expected, found)| check_vector(vector, expected, found))
+    }
+
+    /// Holds how updates were seen, as records have it, against this fold.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn check_sights(&self, sights: &[Sight]) -> Result<(), Difference> {
+        if sights == self.sights {
+            return Ok(());
+        }
+        let (expected, found) = (self.sights.clone(), sights.to_vec());
+        Err(Difference::Sights { expected, found })
     }
 
     /// Holds the weights and the hash of the aggregate, as records have them, against this fold.

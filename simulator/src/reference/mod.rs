@@ -21,6 +21,7 @@ mod fragment;
 mod outer;
 mod record;
 mod root;
+mod sight;
 mod standing;
 mod sums;
 
@@ -30,7 +31,7 @@ mod tests;
 pub use chain::{LogError, LogReader, check_prefix};
 pub use decode::{PayloadError, decode};
 pub use difference::Difference;
-pub use record::{Commit, Content, Record, RecordError};
+pub use record::{Commit, Content, Received, Record, RecordError};
 pub use root::{memory_digest, root_of, root_of_manifest};
 pub use standing::{Standing, StandingError};
 
@@ -42,6 +43,7 @@ use archipel_protocol::{
     ids::{BlobHash, Round},
     layout::Layout,
     state::Tensors,
+    suspicion::Sight,
 };
 use fragment::Part;
 
@@ -52,6 +54,8 @@ pub struct Refolded {
     pub tensors: Tensors,
     /// The weight of every update, in the order given.
     pub weights: Vec<u64>,
+    /// How each update looks beside the others, in the order given.
+    pub sights: Vec<Sight>,
     /// BLAKE3 of the aggregate's little-endian bytes; zero where nothing was folded.
     pub aggregate: BlobHash,
     /// True where a cut that was not empty changed nothing.
@@ -121,19 +125,25 @@ pub fn refold(
         decoded.push(values.map_err(|source| ReferenceError::Payload { position, source })?);
     }
     let tokens: Vec<u64> = updates.iter().map(|(tokens, _)| *tokens).collect();
-    let folded = match decoded.is_empty() {
-        true => None,
-        false => folded(plan, &part, base, &decoded, &tokens),
+    let sparse = plan.exchange.codec == CodecKind::TopK2Bit;
+    let (folded, sights) = match decoded.is_empty() {
+        true => (None, Vec::new()),
+        false => (
+            folded(plan, &part, base, &decoded, &tokens),
+            sight::sights(&part.of(base), &decoded, sparse),
+        ),
     };
-    Ok(folded.unwrap_or_else(|| Refolded {
+    let folded = folded.unwrap_or_else(|| Refolded {
         tensors: base.clone(),
         weights: vec![0; updates.len()],
+        sights: Vec::new(),
         aggregate: BlobHash::default(),
         voided: !updates.is_empty(),
-    }))
+    });
+    Ok(Refolded { sights, ..folded })
 }
 
-/// The fold of a cut that is not empty; nothing where it is void.
+/// The fold of a cut that is not empty, without sights; nothing where it is void.
 fn folded(
     plan: &Plan,
     part: &Part,
@@ -197,6 +207,7 @@ fn folded(
     Some(Refolded {
         tensors: part.put(whole, &folded),
         weights,
+        sights: Vec::new(),
         aggregate: hash,
         voided: false,
     })

@@ -3,7 +3,13 @@
 //! Written from the section *Records* of `protocol/SPEC.md`. Every field is walked over, so that a
 //! body has exactly the bytes its fields need; what the checker compares is kept.
 
-use archipel_protocol::ids::{BlobHash, Digest, MemberId, Root, Round, RunId};
+use archipel_protocol::{
+    ids::{BlobHash, Digest, MemberId, Root, Round, RunId},
+    suspicion::Sight,
+};
+
+/// Billionths in one.
+const BILLION: u64 = 1_000_000_000;
 
 /// The most bytes of a record.
 const MAX_BYTES: usize = 65_536;
@@ -57,13 +63,26 @@ pub enum Content {
     },
     /// The updates received.
     Intake {
-        /// Member, header and verdict, ascending.
-        entries: Vec<(MemberId, Digest, u8)>,
+        /// Ascending by member, then header.
+        entries: Vec<Received>,
     },
     /// The fold and its certified result.
     Commit(Box<Commit>),
     /// A record of the side log.
     Side,
+}
+
+/// One update received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Whose.
+    pub member: MemberId,
+    /// Identity of its header.
+    pub header: Digest,
+    /// 1 accepted, 2 unavailable, 3 invalid, 4 equivocated.
+    pub verdict: u8,
+    /// How it looks beside the others of its cut.
+    pub sight: Option<Sight>,
 }
 
 /// The fold and its certified result.
@@ -157,7 +176,7 @@ impl Record {
             return Err(RecordError::TooLong { found });
         }
         let mut fields = Fields { bytes, at: 0 };
-        for expected in b"archipel-record1" {
+        for expected in b"archipel-record2" {
             fields.one_of("the magic", 1, *expected..=*expected)?;
         }
         let record = Self {
@@ -254,10 +273,14 @@ fn read_update(fields: &mut Fields<'_>) -> Result<Content, RecordError> {
 fn read_intake(fields: &mut Fields<'_>) -> Result<Content, RecordError> {
     let mut entries = Vec::new();
     for _ in 0..fields.number(2)? {
-        let (member, header) = (MemberId(fields.array()?), Digest(fields.array()?));
-        entries.push((member, header, fields.one_of("the verdict", 1, 1..=4)?));
+        entries.push(Received {
+            member: MemberId(fields.array()?),
+            header: Digest(fields.array()?),
+            verdict: fields.one_of("the verdict", 1, 1..=4)?,
+            sight: fields.optional(read_sight)?,
+        });
     }
-    ascending("entries", &entries, |entry| (entry.0, entry.1))?;
+    ascending("entries", &entries, |entry| (entry.member, entry.header))?;
     for _ in 0..fields.number(2)? {
         fields.skip(32)?;
         for _ in 0..fields.number(2)? {
@@ -271,6 +294,28 @@ fn read_intake(fields: &mut Fields<'_>) -> Result<Content, RecordError> {
         fields.skip(64)?;
     }
     Ok(Content::Intake { entries })
+}
+
+fn read_sight(fields: &mut Fields<'_>) -> Result<Sight, RecordError> {
+    let share = |field, found: u64, at: usize, most: u64| match found > most {
+        true => Err(RecordError::Field { field, at, found }),
+        false => Ok(found),
+    };
+    let cosine = fields.optional(|fields| {
+        let cosine = fields.number(8)? as i64;
+        share("a cosine", cosine.unsigned_abs(), fields.at, BILLION).map(|_| cosine)
+    })?;
+    let norm_ratio = fields.number(8)?;
+    share("a ratio of norms", norm_ratio, fields.at, 1000 * BILLION)?;
+    let overlap = fields.optional(|fields| {
+        let overlap = fields.number(8)?;
+        share("an overlap", overlap, fields.at, BILLION)
+    })?;
+    Ok(Sight {
+        cosine,
+        norm_ratio,
+        overlap,
+    })
 }
 
 fn read_commit(fields: &mut Fields<'_>) -> Result<Content, RecordError> {
@@ -369,6 +414,17 @@ impl<'a> Fields<'a> {
         match u8::try_from(found) {
             Ok(value) if allowed.contains(&value) => Ok(value),
             _ => Err(RecordError::Field { field, at, found }),
+        }
+    }
+
+    /// A zero, or a one and what `read` takes.
+    fn optional<T>(
+        &mut self,
+        read: impl Fn(&mut Self) -> Result<T, RecordError>,
+    ) -> Result<Option<T>, RecordError> {
+        match self.one_of("presence", 1, 0..=1)? {
+            0 => Ok(None),
+            _ => read(self).map(Some),
         }
     }
 

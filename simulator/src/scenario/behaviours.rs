@@ -39,7 +39,7 @@ const fn unseen(name: &'static str, why: &'static str) -> Behaviour {
 
 /// All of them. Those that cannot be told are known by name, so that a scenario that asks for
 /// one is refused with the reason.
-pub const BEHAVIOURS: [Behaviour; 28] = [
+pub const BEHAVIOURS: [Behaviour; 29] = [
     lie("equivocate-update"),
     lie("equivocate-vote"),
     unseen(
@@ -79,4 +79,5 @@ pub const BEHAVIOURS: [Behaviour; 28] = [
         "length of the noise in lengths of the aggregate",
         0.0,
     ),
+    lie("label-permutation"),
 ];

@@ -2,8 +2,9 @@
 
 use crate::{schedule::Effect, seen::Seen};
 use archipel_protocol::{
-    member::{Durable, Event},
+    member::{Durable, Event, FoldTask, Folded},
     message::{Ask, Ballot, Message},
+    suspicion::{Trend, signs},
 };
 
 /// What kind of line an event is, and what it says; none for what nobody would read.
@@ -15,10 +16,12 @@ pub(super) fn line(seen: &Seen<'_>) -> Option<(&'static str, String)> {
         Seen::Persisted(entry) => ("durable", durable(entry)),
         Seen::Trained(payload) => ("trained", format!("payload {}", payload.hash.short())),
         Seen::Held(payload) => ("holds", format!("payload {}", payload.hash.short())),
-        Seen::Folded { task, root, .. } => {
+        Seen::Folded {
+            task, root, folded, ..
+        } => {
             let (round, count) = (task.round.0, task.updates.len());
             let text = format!("{count} updates of round {round} to root {}", root.short());
-            ("folded", text)
+            ("folded", text + &strange(task, folded))
         }
         Seen::Started { main, side } => ("started", format!("with {main} + {side} records")),
         Seen::Crashed => ("crashed", "power cut".to_owned()),
@@ -31,6 +34,16 @@ pub(super) fn line(seen: &Seen<'_>) -> Option<(&'static str, String)> {
         Seen::Loss { round, loss } => ("loss", format!("round {}: {loss}", round.0)),
         Seen::Recorded { .. } | Seen::Bulk { .. } | Seen::Resources { .. } => return None,
     })
+}
+
+/// The updates that show a sign in this cut alone, and how they look.
+fn strange(task: &FoldTask, folded: &Folded) -> String {
+    let untold = vec![Trend::default(); folded.sights.len()];
+    let shown = signs(&folded.sights, &untold);
+    let seen = task.updates.iter().zip(&folded.sights).zip(shown);
+    seen.filter(|(_, signs)| *signs > 0)
+        .map(|((update, sight), _)| format!("; strange: {} ({sight})", update.member.short()))
+        .collect()
 }
 
 fn ballot(ballot: &Ballot) -> String {

@@ -9,10 +9,11 @@ use crate::{
 };
 use archipel_protocol::{
     codec::{Residual, Update, decode, encode, validate},
-    fold::{Folding, fold, manifest_after},
+    fold::{Folding, fold, manifest_after, sights},
     ids::{BlobHash, Root, Round, Timestamp},
     member::{FetchFault, FoldTask, Folded, ResidualRule, TrainTask, Trained},
     state::{Tensors, tensor_hash},
+    suspicion::Sight,
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -248,7 +249,7 @@ impl Site {
         if let Some(found) = known {
             return Some(found);
         }
-        let folding = self.fold_anew(world, decoded, &task)?;
+        let (folding, sights) = self.fold_anew(world, decoded, &task)?;
         let Folding {
             mut tensors,
             weights,
@@ -263,6 +264,7 @@ impl Site {
             attempt: task.attempt,
             manifest: manifest_after(&world.layout, &task, &tensors),
             weights,
+            sights,
             aggregate,
             voided,
         };
@@ -285,7 +287,7 @@ impl Site {
         world: &Federation,
         decoded: &mut Decoded,
         task: &FoldTask,
-    ) -> Option<Folding> {
+    ) -> Option<(Folding, Vec<Sight>)> {
         let mut updates: Vec<(u64, Arc<Update>)> = Vec::with_capacity(task.updates.len());
         for input in &task.updates {
             let (_, payload) = self.disk.payloads.get(&input.payload)?;
@@ -294,11 +296,12 @@ impl Site {
         }
         let refs: Vec<(u64, &Update)> = updates.iter().map(|(t, u)| (*t, &**u)).collect();
         let base = &self.disk.states.get(&task.base)?.tensors;
+        let sights = sights(&world.fragments, task.round, base, &refs);
         let mut folding = fold(&world.plan, &world.fragments, task.round, base, &refs);
         if let (Some(rule), false) = (&decoded.extension.rule, refs.is_empty()) {
             step_by(&**rule, (world, task.round), base, &refs, &mut folding);
         }
-        Some(folding)
+        Some((folding, sights))
     }
 }
 

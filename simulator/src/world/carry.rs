@@ -5,6 +5,7 @@ use super::{
     event::{Delivery, short},
 };
 use crate::{
+    learning::Labels,
     network::Arrival,
     seen::{Parcel, Seen},
 };
@@ -180,8 +181,12 @@ impl World {
         let again = here.disk.done(&task).is_some();
         if !again && let Some(stored) = here.disk.states.get(&task.base) {
             let base = stored.tensors.clone();
-            let place = here.place;
-            let job = self.learning[here.federation as usize].begin(place, &task, &base);
+            let labels = match here.deviations.iter().any(|d| d.permutes_labels()) {
+                true => Labels::Permuted,
+                false => Labels::Right,
+            };
+            let learning = &mut self.learning[here.federation as usize];
+            let job = learning.begin_with(labels, here.place, &task, &base);
             here.job = Some((number, job));
         }
         let duration_us = if again { 1 } else { duration_us };

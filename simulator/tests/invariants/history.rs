@@ -7,7 +7,7 @@ use archipel_protocol::{
     },
     codec::{Codec, encode},
     crypto::Signature,
-    fold::{fold, manifest_after},
+    fold::{fold, manifest_after, sights},
     fragments::Fragments,
     ids::{BlobHash, Digest, Epoch, MemberId, Root, Round, RunId, Timestamp, View},
     layout::{Layout, TensorSpec},
@@ -476,6 +476,7 @@ impl History {
         let tokens = task.updates.iter().map(|update| update.tokens);
         let updates: Vec<_> = tokens.zip(&decoded).collect();
         let whole = Fragments::new(&self.layout, 1).expect("a tensor");
+        let sights = sights(&whole, task.round, &base, &updates);
         let folding = fold(plan, &whole, task.round, &base, &updates);
         let manifest = manifest_after(&self.layout, &task, &folding.tensors);
         let root = manifest.root(&self.run_id, &self.layout);
@@ -484,6 +485,7 @@ impl History {
             attempt: task.attempt,
             manifest,
             weights: folding.weights,
+            sights,
             aggregate: folding.aggregate,
             voided: folding.voided,
         };

@@ -52,6 +52,7 @@ fn folded(task: &FoldTask) -> Folded {
             activity: task.activity.clone(),
         },
         weights: vec![1 << 30; task.updates.len()],
+        sights: Vec::new(),
         aggregate: hash,
         voided: false,
     }

@@ -34,6 +34,7 @@ fn state(parameters: Vec<f32>) -> Tensors {
 
 fn beginning(quadratic: &Quadratic, task: &TrainTask, base: &Tensors) -> Beginning {
     Beginning {
+        labels: Labels::Right,
         task: *task,
         base: Arc::new(base.clone()),
         before: Optimizer::fresh(),

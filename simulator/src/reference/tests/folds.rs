@@ -2,7 +2,13 @@
 
 use super::*;
 use crate::reference::{Difference, ReferenceError, Refolded, fragment, refold};
-use archipel_protocol::{charter::Decimal, fold::fold, fragments::Fragments, ids::Round};
+use archipel_protocol::{
+    charter::Decimal,
+    fold::{fold, sights},
+    fragments::Fragments,
+    ids::Round,
+    suspicion::Sight,
+};
 
 /// A cut: tokens and payload of each update.
 type Cut = Vec<(u64, Vec<u8>)>;
@@ -16,6 +22,7 @@ fn folding(plan: &Plan, layout: &Layout, base: &Tensors, cut: &Cut) -> Refolded 
     Refolded {
         tensors: folding.tensors,
         weights: folding.weights,
+        sights: sights(&whole, Round(0), base, &given),
         aggregate: folding.aggregate,
         voided: folding.voided,
     }
@@ -40,6 +47,7 @@ fn agreed(plan: &Plan, layout: &Layout, base: &Tensors, cut: &Cut) -> Refolded {
     assert_eq!(right.check_tensors(&found.tensors), Ok(()), "{exchange:?}");
     let record = right.check_record(&found.weights, found.aggregate);
     assert_eq!(record, Ok(()), "{exchange:?}");
+    assert_eq!(right.check_sights(&found.sights), Ok(()), "{exchange:?}");
     assert_eq!(right.voided, found.voided, "{exchange:?}");
     right
 }
@@ -291,6 +299,16 @@ fn other_weights_and_aggregates_are_noticed() {
     }
     let noticed = right.check_record(&[5, 5], Default::default());
     assert!(matches!(noticed, Err(Difference::Aggregate { .. })));
+    for change in [
+        |sight: &mut Sight| sight.norm_ratio += 1,
+        |sight: &mut Sight| sight.cosine = Some(0),
+        |sight: &mut Sight| sight.overlap = Some(0),
+    ] {
+        let mut sights = right.sights.clone();
+        change(&mut sights[1]);
+        let noticed = right.check_sights(&sights);
+        assert!(matches!(noticed, Err(Difference::Sights { .. })));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Logs of the protocol, read from their bytes; and what must not be one.
 
-use crate::reference::{Commit, Content, LogError, LogReader, RecordError, check_prefix};
+use crate::reference::{Commit, Content, LogError, LogReader, Received, RecordError, check_prefix};
 use archipel_protocol::{
     crypto::Signature,
     ids::{BlobHash, Digest, Epoch, MemberId, Root, Round, RunId, View},
@@ -11,6 +11,7 @@ use archipel_protocol::{
         AbsentReason, Body, Chain, CommitBody, Done, IntakeBody, IntakeEntry, Log, UpdateBody,
         Verdict, WorkBody,
     },
+    suspicion::Sight,
 };
 
 const RUN: RunId = RunId([0xa1; 32]);
@@ -61,6 +62,12 @@ fn ballot(digest: u8) -> Ballot {
     }
 }
 
+const SIGHT: Sight = Sight {
+    cosine: Some(-1_000_000_000),
+    norm_ratio: 1_000_000_000_000,
+    overlap: Some(1_000_000_000),
+};
+
 /// The four bodies of a round, beside a side log of this size and head.
 fn bodies(side: &Chain) -> [Body; 4] {
     let work = WorkBody {
@@ -78,6 +85,7 @@ fn bodies(side: &Chain) -> [Body; 4] {
         member: MemberId([n; 32]),
         id: Digest([n + 1; 32]),
         verdict: Verdict::Accepted,
+        sight: (n == 2).then_some(SIGHT),
     };
     let intake = IntakeBody {
         entries: vec![entry(1), entry(2)],
@@ -233,7 +241,12 @@ fn fields_are_found_where_they_were_written() {
         payload: BlobHash([2; 32]),
         base,
     };
-    let entry = |n: u8| (MemberId([n; 32]), Digest([n + 1; 32]), 1);
+    let entry = |n: u8| Received {
+        member: MemberId([n; 32]),
+        header: Digest([n + 1; 32]),
+        verdict: 1,
+        sight: (n == 2).then_some(SIGHT),
+    };
     let entries = vec![entry(1), entry(2)];
     let side = read(Log::Side, &logs.side).expect("a side log");
     let commit = Commit {

@@ -1,0 +1,6 @@
+//! Payloads of `bf16`.
+#![no_main]
+
+use archipel_fuzz::update::{Kind, play};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| play(Kind::Bf16, data));

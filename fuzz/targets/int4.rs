@@ -1,0 +1,6 @@
+//! Payloads of `int4`.
+#![no_main]
+
+use archipel_fuzz::update::{Kind, play};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| play(Kind::Int4, data));

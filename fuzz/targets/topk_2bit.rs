@@ -1,0 +1,6 @@
+//! Payloads of `topk-2bit`.
+#![no_main]
+
+use archipel_fuzz::update::{Kind, play};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| play(Kind::TopK2Bit, data));
