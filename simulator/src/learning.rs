@@ -92,6 +92,8 @@ struct Beginning {
     fragments: Arc<Fragments>,
     alpha: f32,
     carries_on: bool,
+    /// Whether the optimizer begins afresh every round.
+    resets: bool,
 }
 
 impl Beginning {
@@ -120,6 +122,7 @@ impl Beginning {
 
     /// What the round leaves for the next one.
     fn left(&self, optimizer: Vec<u8>, end: &[f32]) -> Optimizer {
+        let optimizer = if self.resets { Vec::new() } else { optimizer };
         let bytes = match self.carries_on {
             true => carried::join(optimizer, end),
             false => optimizer,
@@ -326,6 +329,7 @@ impl Learning {
             fragments: self.fragments.clone(),
             alpha: outer.alpha.to_f32(),
             carries_on: outer.carries_on(),
+            resets: self.charter.plan.inner.reset_optimizer,
         };
         let work = match &mut self.kind {
             Kind::Quadratic(quadratic) => Work::Done(quadratic.train(member, beginning)),

@@ -14,6 +14,7 @@ pub mod invariants;
 pub mod learning;
 pub mod lies;
 pub mod network;
+pub mod pairs;
 pub mod planted;
 pub mod recorder;
 pub mod reference;

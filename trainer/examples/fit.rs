@@ -105,6 +105,7 @@ fn plan(lr: f32, steps: u64, batch: u32, from_step: u64, to_step: u64) -> InnerP
             min_lr_ratio: 0.1,
             muon: None,
             sgd: false,
+            rewarm_steps: 0,
         },
         batch_key: [2; 32],
         mixture: Vec::new(),

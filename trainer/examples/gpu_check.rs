@@ -81,6 +81,7 @@ fn plan(steps: u64, batch_sequences: u32, micro_batch: u32) -> InnerPlan {
             min_lr_ratio: 0.1,
             muon: None,
             sgd: false,
+            rewarm_steps: 0,
         },
         batch_key: [2; 32],
         mixture: Vec::new(),

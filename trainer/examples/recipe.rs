@@ -97,6 +97,7 @@ fn plan(seed: u8, muon: bool, from_step: u64, to_step: u64) -> InnerPlan {
             total_steps: STEPS,
             min_lr_ratio: 0.1,
             sgd: false,
+            rewarm_steps: 0,
             muon: muon.then_some(MuonConfig {
                 lr: 2e-2,
                 momentum: 0.95,

@@ -125,6 +125,7 @@ fn plan() -> InnerPlan {
             total_steps: 9,
             min_lr_ratio: 0.1,
             sgd: false,
+            rewarm_steps: 0,
             muon: Some(MuonConfig {
                 lr: 2e-2,
                 momentum: 0.95,

@@ -34,6 +34,7 @@ impl From<&InnerPlan> for AdamWConfig {
             min_lr_ratio: inner.min_lr_ratio.to_f32(),
             muon: inner.muon.as_ref().map(MuonConfig::from),
             sgd: inner.optimizer == InnerOptimizer::Sgd,
+            rewarm_steps: inner.rewarm_steps,
         }
     }
 }

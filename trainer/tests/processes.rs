@@ -47,6 +47,7 @@ fn plan(from_step: u64) -> InnerPlan {
             min_lr_ratio: 0.1,
             muon: None,
             sgd: false,
+            rewarm_steps: 0,
         },
         batch_key: [9; 32],
         mixture: Vec::new(),

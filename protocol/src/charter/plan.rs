@@ -140,6 +140,14 @@ pub struct InnerPlan {
     /// arXiv 2401.09135); not with `outer.delay`, `outer.alpha` or `outer.fragments`.
     #[serde(default)]
     pub steps_by_speed: bool,
+    /// Whether every round begins with a fresh optimizer, so that its work can be checked without
+    /// the rounds before.
+    #[serde(default)]
+    pub reset_optimizer: bool,
+    /// Steps at the beginning of every round over which the learning rate rises to its schedule:
+    /// 0, which is none, to `steps`.
+    #[serde(default)]
+    pub rewarm_steps: u64,
     /// Inner steps between snapshots (J): 1 to `steps`.
     pub segment_steps: u64,
     /// Settings of `muon`; absent with `adamw`.

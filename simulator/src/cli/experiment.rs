@@ -5,7 +5,10 @@ use super::{
     run::cores,
 };
 use crate::{
-    experiment::{Experiment, Outcome, csv, experiment_named, experiments, judge, markdown},
+    experiment::{
+        Experiment, Outcome, csv, experiment_named, experiments, formula, judge, markdown,
+    },
+    pairs,
     report::{self, Findings},
     schedule::expand,
     session::{self, Options},
@@ -16,7 +19,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -132,18 +135,26 @@ fn play(experiment: &Experiment, arms: &[usize], args: &Args) -> anyhow::Result<
     });
     let mut outcomes: Vec<Outcome> = Vec::new();
     for ((arm, _), played) in runs.iter().zip(done) {
+        let arm = *arm;
         let played = played.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Some(played) = played else { continue };
-        let name = &experiment.arms[*arm].name;
+        let name = &experiment.arms[arm].name;
         match outcomes.last_mut().filter(|outcome| outcome.arm == *name) {
             Some(outcome) => outcome.runs.push(played?),
             None => outcomes.push(Outcome {
                 arm: name.clone(),
                 runs: vec![played?],
+                formula_bytes: formula_bytes(experiment, arm)?,
             }),
         }
     }
     Ok(outcomes)
+}
+
+/// Bytes that a member sends in a round by the plan of an arm.
+fn formula_bytes(experiment: &Experiment, arm: usize) -> anyhow::Result<f64> {
+    let scenario = experiment.scenario(arm, 1)?;
+    Ok(formula::bytes(&scenario.plan, scenario.members.len()))
 }
 
 fn one(
@@ -158,6 +169,14 @@ fn one(
     }
     let schedule = expand(&scenario, seed);
     let watch = Progress::new(None, None, true);
+    if let Some(pairs) = experiment.arms[arm].pairs {
+        let (scenario, schedule) = (Arc::new(scenario), Arc::new(schedule));
+        let mut learning = World::still(&scenario, &schedule, 1, &|| None)?.into_learning();
+        let mut go_on = || !interrupted();
+        let mut findings = pairs::play(&scenario, &mut learning, pairs, &mut go_on)?;
+        findings.wall_us = watch.elapsed_us();
+        return Ok(findings);
+    }
     let mut go_on = |world: &World| watch.go_on(world);
     let played = session::play(&scenario, &schedule, Options::new(&mut go_on))?;
     let mut findings = played.findings;

@@ -1,6 +1,9 @@
 //! Reads experiments.
 
-use crate::scenario::{self, Scenario, ScenarioError};
+use crate::{
+    pairs::Pairs,
+    scenario::{self, Scenario, ScenarioError},
+};
 use serde::Deserialize;
 use std::path::Path;
 use toml::{Table, Value};
@@ -33,6 +36,8 @@ pub struct Experiment {
 pub struct Arm {
     /// What tables call it.
     pub name: String,
+    /// Members average without the protocol, or not at all.
+    pub pairs: Option<Pairs>,
     /// What it changes: tables are merged, anything else is replaced.
     #[serde(flatten)]
     changes: Table,
@@ -64,6 +69,11 @@ pub enum Wanted {
     WorseBySigma(f64),
     /// Each member sends at most one part in so many of the other arm's bytes.
     FewerBytes(f64),
+    /// Each member's payload bytes a round are within so many percent of what the plan's codec and
+    /// the number of members come to; of the other arm nothing is asked.
+    BytesWithinPercent(f64),
+    /// The spread of replicas falls so many times from its peak; of the other arm nothing is asked.
+    SpreadFalls(f64),
 }
 
 /// Why something is no experiment.
@@ -153,7 +163,7 @@ impl Experiment {
     /// # Errors
     /// Where what the arm changes makes no scenario.
     pub fn scenario(&self, arm: usize, seed: u64) -> Result<Scenario, ExperimentError> {
-        let Arm { name, changes } = &self.arms[arm];
+        let Arm { name, changes, .. } = &self.arms[arm];
         let mut whole = self.base.clone();
         merge(&mut whole, changes);
         let title = format!("{}-{arm}", self.name);

@@ -7,6 +7,7 @@
 //! here is a shortcut: each run is a run of `archipel-sim run`, with every invariant watched.
 
 mod file;
+pub mod formula;
 mod outcome;
 mod packs;
 mod table;

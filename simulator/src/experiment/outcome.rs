@@ -10,6 +10,8 @@ pub struct Outcome {
     pub arm: String,
     /// What came of each seed, in their order.
     pub runs: Vec<Findings>,
+    /// Bytes of payloads that a member sends in a round by arithmetic ([`super::formula`]).
+    pub formula_bytes: f64,
 }
 
 impl Outcome {
@@ -30,6 +32,20 @@ impl Outcome {
     /// Standard deviation of the last losses, of a sample; 0 for one run.
     pub fn sigma(&self) -> f64 {
         sigma(&self.losses())
+    }
+
+    /// How many times the spread of replicas falls from its peak, on average; 1 without any.
+    pub fn spread_fall(&self) -> f64 {
+        let fall = |run: &Findings| {
+            let most = run
+                .spread
+                .iter()
+                .map(|(_, apart)| *apart)
+                .fold(0.0, f64::max);
+            let last = run.spread.last().map_or(0.0, |(_, apart)| *apart);
+            if last > 0.0 { most / last } else { 1.0 }
+        };
+        mean(&self.runs.iter().map(fall).collect::<Vec<_>>())
     }
 
     /// Bytes of payloads that a member sends in a round on average, what it passes on included.
@@ -116,6 +132,16 @@ fn judged(check: &Check, arm: &Outcome, against: &Outcome) -> Judged {
             let wanted = format!("loss of {name} ≥ {other} + {limit} σ");
             (wanted, format!("{found:+.1} σ"), found >= limit)
         }
+        Wanted::SpreadFalls(limit) => {
+            let found = arm.spread_fall();
+            let wanted = format!("spread of {name} falls ≥ {limit} times from its peak");
+            (wanted, format!("{found:.2}"), found >= limit)
+        }
+        Wanted::BytesWithinPercent(limit) => {
+            let found = percent(arm.payload_bytes() / arm.formula_bytes.max(1.0));
+            let wanted = format!("bytes of {name} = formula ± {limit} %");
+            (wanted, format!("{found:+.2} %"), found.abs() <= limit)
+        }
         Wanted::FewerBytes(limit) => {
             let found = against.payload_bytes() / arm.payload_bytes().max(1.0);
             let wanted = format!("bytes of {name} ≤ {other} / {limit}");
@@ -149,6 +175,7 @@ mod tests {
         Outcome {
             arm: arm.to_owned(),
             runs: losses.iter().map(run).collect(),
+            formula_bytes: 0.0,
         }
     }
 

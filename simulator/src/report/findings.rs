@@ -44,6 +44,10 @@ pub struct Findings {
     pub losses: Vec<LossPoint>,
     /// The same run without faults, one curve a seed: the band.
     pub baseline: Vec<Vec<LossPoint>>,
+    /// How far members' replicas lie apart, by round, where each has its own: the root mean square
+    /// of a parameter's distance from the mean.
+    #[serde(default)]
+    pub spread: Vec<(u64, f64)>,
     /// How the last losses compare with those of the band, in words; empty without one.
     #[serde(default)]
     pub band: String,

@@ -16,7 +16,7 @@ use archipel_protocol::charter::{
 use std::collections::BTreeMap;
 
 /// Short names: what they stand for in the charter's tables.
-pub(super) const SHORT: [(&str, &str, &str); 23] = [
+pub(super) const SHORT: [(&str, &str, &str); 25] = [
     ("codec", "exchange", "codec"),
     ("chunk", "exchange", "chunk"),
     ("keep", "exchange", "keep"),
@@ -39,6 +39,8 @@ pub(super) const SHORT: [(&str, &str, &str); 23] = [
     ("delay", "outer", "delay"),
     ("alpha", "outer", "alpha"),
     ("steps_by_speed", "inner", "steps_by_speed"),
+    ("reset_optimizer", "inner", "reset_optimizer"),
+    ("rewarm_steps", "inner", "rewarm_steps"),
     ("wait_all", "timing", "wait_all"),
 ];
 /// The charter's tables.

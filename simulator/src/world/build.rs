@@ -50,6 +50,11 @@ impl World {
         Ok(world)
     }
 
+    /// What the first federation learns, of a world that is not played.
+    pub fn into_learning(mut self) -> Learning {
+        self.learning.swap_remove(0)
+    }
+
     /// Starts everybody who does not join later.
     pub fn start_all(&mut self) {
         for site in 0..self.sites.len() {

@@ -169,8 +169,9 @@ where
             });
         }
         let global_step = plan.schedule_offset + step;
+        let config = plan.optimizer.rewarmed(step);
         let pass = Pass {
-            config: &plan.optimizer,
+            config: &config,
             layout: self.decoder.layout(),
             workers: &self.workers,
             step: global_step,
@@ -181,7 +182,7 @@ where
         if !self.moments.step(&pass, &mut self.params) {
             return Err(self.not_finite(step, "weight", &self.params));
         }
-        let lr = plan.optimizer.learning_rate(global_step);
+        let lr = config.learning_rate(global_step);
         Ok((loss, norm, lr))
     }
 

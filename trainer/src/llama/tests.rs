@@ -16,6 +16,7 @@ fn optimizer() -> AdamWConfig {
         min_lr_ratio: 0.1,
         muon: None,
         sgd: false,
+        rewarm_steps: 0,
     }
 }
 

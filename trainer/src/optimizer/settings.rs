@@ -28,6 +28,9 @@ pub struct AdamWConfig {
     /// Neither: the clipped gradient times the learning rate, without any state. Decay and schedule
     /// stay.
     pub sgd: bool,
+    /// Steps at the beginning of every round over which the learning rate rises to its schedule; 0
+    /// is none.
+    pub rewarm_steps: u64,
 }
 
 /// Settings of Muon (Jordan et al. 2024): orthogonalized momentum for the hidden matrices. The
@@ -94,6 +97,21 @@ impl AdamWConfig {
     /// The learning rate of global step `step` (0 is the first): linear warm-up, then cosine.
     pub fn learning_rate(&self, step: u64) -> f32 {
         (f64::from(self.lr) * self.schedule(step)) as f32
+    }
+
+    /// The settings of a round's step (0 is its first), its rates lowered where the round warms up
+    /// again.
+    pub(crate) fn rewarmed(&self, step: u64) -> Self {
+        let mut settings = self.clone();
+        if step < self.rewarm_steps {
+            let share = (step + 1) as f64 / self.rewarm_steps as f64;
+            let lower = |lr: f32| (f64::from(lr) * share) as f32;
+            settings.lr = lower(self.lr);
+            if let Some(muon) = &mut settings.muon {
+                muon.lr = lower(muon.lr);
+            }
+        }
+        settings
     }
 
     /// What the highest learning rate is multiplied by at global step `step`.

@@ -16,6 +16,7 @@ fn settings() -> AdamWConfig {
         min_lr_ratio: 0.1,
         muon: None,
         sgd: false,
+        rewarm_steps: 0,
     }
 }
 
@@ -247,6 +248,7 @@ fn muon_moves_hidden_matrices_only() {
         let config = AdamWConfig {
             weight_decay: 0.0,
             sgd: false,
+            rewarm_steps: 0,
             muon,
             ..settings()
         };
@@ -277,6 +279,7 @@ fn muon_moves_hidden_matrices_only() {
     assert_eq!(with[5..7], [0.0, 0.0]);
     let config = AdamWConfig {
         sgd: false,
+        rewarm_steps: 0,
         muon: Some(MuonConfig {
             lr: 0.02,
             momentum: 1.0,
@@ -310,6 +313,14 @@ fn a_weight_that_is_not_finite_is_told() {
         1.0,
         &mut params
     ));
+}
+
+#[test]
+fn a_round_that_warms_up_again_begins_slowly() {
+    let mut settings = settings();
+    settings.rewarm_steps = 4;
+    let rates = [0, 1, 3, 4, 90].map(|step| settings.rewarmed(step).learning_rate(PEAK));
+    assert_eq!(rates, [0.025, 0.05, 0.1, 0.1, 0.1]);
 }
 
 #[test]

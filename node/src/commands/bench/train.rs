@@ -217,6 +217,7 @@ fn plan(args: &TrainArgs) -> InnerPlan {
             min_lr_ratio: 0.1,
             muon: None,
             sgd: false,
+            rewarm_steps: 0,
         },
         batch_key: [2; 32],
         mixture: Vec::new(),

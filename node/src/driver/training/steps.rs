@@ -136,10 +136,17 @@ impl Bench {
 
     /// Puts what a member carries on at the end of a round in place of its optimizer's state.
     pub(super) fn carry(&self, course: Course, end: &[f32]) -> Course {
-        if !self.plan.outer.carries_on() {
-            return course;
-        }
-        let bytes = carried::join(course.optimizer.1, end);
+        let optimizer = match self.plan.inner.reset_optimizer {
+            true => Vec::new(),
+            false if !self.plan.outer.carries_on() => return course,
+            false => course.optimizer.1,
+        };
+        let own = if self.plan.outer.carries_on() {
+            end
+        } else {
+            &[]
+        };
+        let bytes = carried::join(optimizer, own);
         let hash = BlobHash(*blake3::hash(&bytes).as_bytes());
         Course {
             optimizer: (hash, bytes),
@@ -269,6 +276,9 @@ impl Bench {
                 return Ok(None);
             };
             self.load(&own, state)?;
+        }
+        if self.plan.inner.reset_optimizer {
+            self.engine.load_optimizer(&[])?;
         }
         self.ends = None;
         Ok(Some(fresh(before)))

@@ -236,3 +236,18 @@ fn a_task_that_is_no_longer_wanted_stops() {
     let payload: Option<BlobHash> = bench.workbook.entry(Round(0)).map(|entry| entry.payload);
     assert_eq!(payload, None);
 }
+
+#[test]
+fn rounds_that_begin_afresh_do_not_depend_on_the_rounds_before() {
+    let mut plan = plan();
+    (plan.inner.reset_optimizer, plan.inner.rewarm_steps) = (true, 2);
+    let (one, other) = (Disk::new(), Disk::new());
+    let task = one.task(4, ResidualRule::Zero);
+    let (mut bench, _store, _arrivals) = one.bench_of(plan.clone());
+    let earlier = one.task(3, ResidualRule::Zero);
+    bench.train(1, &earlier).expect("trains");
+    let after = bench.train(1, &task).expect("trains");
+    let (mut bench, _store, _arrivals) = other.bench_of(plan);
+    let alone = bench.train(1, &task).expect("trains");
+    assert!(after.is_some() && after == alone, "{after:?} {alone:?}");
+}

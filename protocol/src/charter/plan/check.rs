@@ -125,6 +125,7 @@ fn inner(plan: &InnerPlan) -> Result<(), PlanError> {
     multiple("inner.batch_sequences", batch, "inner.micro_batch", micro)?;
     whole("inner.steps", plan.steps, 1, 1_000_000u32)?;
     whole("inner.segment_steps", plan.segment_steps, 1, plan.steps)?;
+    whole("inner.rewarm_steps", plan.rewarm_steps, 0, plan.steps)?;
     match (plan.optimizer, &plan.muon) {
         (InnerOptimizer::AdamW | InnerOptimizer::Sgd, None) => Ok(()),
         (InnerOptimizer::Muon, Some(muon)) => {

@@ -62,6 +62,8 @@ fn inner(plan: &InnerPlan, out: &mut Canonical) {
     out.u32(plan.batch_sequences).u32(plan.micro_batch);
     out.u64(plan.steps).u64(plan.segment_steps);
     out.u8(u8::from(plan.steps_by_speed));
+    out.u8(u8::from(plan.reset_optimizer))
+        .u64(plan.rewarm_steps);
     match &plan.muon {
         None => out.u8(0),
         Some(muon) => {

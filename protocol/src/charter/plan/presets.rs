@@ -65,6 +65,8 @@ impl Plan {
                 micro_batch: 4,
                 steps: 30,
                 steps_by_speed: false,
+                reset_optimizer: false,
+                rewarm_steps: 0,
                 segment_steps: 10,
                 muon: None,
             },

@@ -287,6 +287,10 @@ fn each_broken_rule_of_the_inner_steps_is_named() {
         ),
         (|p| p.inner.steps = 0, "plan.inner.steps"),
         (
+            |p| p.inner.rewarm_steps = 31,
+            "plan.inner.rewarm_steps: expected 0 to 30, found 31",
+        ),
+        (
             |p| p.inner.segment_steps = 31,
             "plan.inner.segment_steps: expected 1 to 30, found 31",
         ),

@@ -41,6 +41,7 @@ fn beginning(quadratic: &Quadratic, task: &TrainTask, base: &Tensors) -> Beginni
         fragments: Arc::new(Fragments::new(quadratic.layout(), 1).expect("a tensor")),
         alpha: 0.0,
         carries_on: false,
+        resets: false,
     }
 }
 

@@ -41,6 +41,7 @@ fn plan(to_step: u64) -> InnerPlan {
             min_lr_ratio: 0.1,
             muon: None,
             sgd: false,
+            rewarm_steps: 0,
         },
         batch_key: [5; 32],
         mixture: Vec::new(),
