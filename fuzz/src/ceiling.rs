@@ -23,6 +23,10 @@ pub fn within<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     result
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an allocator cannot return an error, and the fuzzer keeps the input of an abort"
+)]
 fn take(bytes: usize) {
     let held = HELD.fetch_add(bytes, Relaxed).saturating_add(bytes);
     let limit = LIMIT.load(Relaxed);

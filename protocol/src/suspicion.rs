@@ -1,15 +1,15 @@
 //! What makes an update look strange beside the others of its cut: a reason to audit it sooner.
 //!
 //! Nothing here convicts anybody, and no update is left out for it: only replaying the work tells
-//! a liar from a member with other data. All numbers are billionths, from f64 sums in a fixed order, so
-//! that every member that folds a cut sees the same; a sparse update gives what its
-//! dense form gives, but for [`Sight::overlap`].
+//! a liar from a member with other data. All numbers are billionths, from f64 sums in a fixed
+//! order, so that every member that folds a cut sees the same; a sparse update gives what its dense
+//! form gives, but for [`Sight::overlap`].
 //!
 //! A [`Sight`] is a function of one cut and the state it is folded into; intake records hold it. A
 //! [`Trend`] is what a reader of records makes of a member's sights over the rounds.
 //!
-//! The bound on the overlap is the published one (honest 0.07 to 0.12). [`ASIDE`] and
-//! [`NORM_FACTOR`] are chosen, not measured.
+//! The bound on the overlap is the published one (honest 0.07 to 0.12); members whose data are alike
+//! exceed it honestly (decision 028). [`ASIDE`] and [`NORM_FACTOR`] are chosen, not measured.
 
 mod overlap;
 mod reading;

@@ -188,9 +188,9 @@ fn main_bodies() -> Vec<(&'static str, Body, Value)> {
             "intake",
             Body::Intake(Done::Yes(intake())),
             json!({
-                "entries": "members 01..01 to 05..05, identities 02..02 to 06..06, verdicts 1 to 4 and 1, \
-                            sights of the first (cosine -0.125, ratio 4, overlap 0.098765432) and \
-                            the last (ratio 0.999999999 alone)",
+                "entries": "members 01..01 to 05..05, identities 02..02 to 06..06, verdicts 1 to \
+                            4 and 1, sights of the first (cosine -0.125, ratio 4, overlap \
+                            0.098765432) and the last (ratio 0.999999999 alone)",
                 "holds": "01..01 of positions 0 and 3, signature 09..09; 02..02 of none, 08..08",
             }),
         ),

@@ -1,13 +1,14 @@
 //! S6, S7: folds and roots are what they must be, and the same everywhere.
 //!
 //! **S6** Whatever an honest member folds is folded again by [`crate::reference`], which shares
-//! nothing with the fold it checks: tensors, weights, sights and hash of the aggregate must be equal
-//! bit by bit, the root too, and the payloads folded must be those the task names, all that the final cut
-//! has, in its order. The root that is certified for the next round must be the reference's own: of
-//! the certified state, the final cut, and members, activity and schedule as the reference carries
-//! them along. A member whose memory flips a bit by the scenario's will may fold wrong once for it,
-//! one whose disk does until it has certified two more rounds (it folds from what rotted twice
-//! before it takes the state from others); what is certified may not be wrong even then.
+//! nothing with the fold it checks: tensors, weights, sights and hash of the aggregate must be
+//! equal bit by bit, the root too, and the payloads folded must be those the task names, all that
+//! the final cut has, in its order. The root that is certified for the next round must be the
+//! reference's own: of the certified state, the final cut, and members, activity and schedule as
+//! the reference carries them along. A member whose memory flips a bit by the scenario's will may
+//! fold wrong once for it, one whose disk does until it has certified two more rounds (it folds
+//! from what rotted twice before it takes the state from others); what is certified may not be
+//! wrong even then.
 //!
 //! **S7** Two honest members that fold one cut get one state: equal vectors, equal roots. It is
 //! judged where the reference finds nothing wrong with either fold, so what it finds is a

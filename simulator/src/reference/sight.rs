@@ -1,7 +1,7 @@
 //! How the updates of a cut look beside each other.
 //!
-//! Written from the section *Suspicion* of `protocol/SPEC.md`, over values for all positions. What a
-//! sparse payload keeps is never zero, so that it lists the positions that are not.
+//! Written from the section *Suspicion* of `protocol/SPEC.md`, over values for all positions. What
+//! a sparse payload keeps is never zero, so that it lists the positions that are not.
 
 use super::sums::{lane_sum, lower_median};
 use archipel_protocol::{state::Tensors, suspicion::Sight};

@@ -14,7 +14,10 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[test]
 fn messages_match_the_golden_vectors() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/messages.json");
-    let listed = |message: &Message| json!({"kind": message.kind(), "bytes": hexadecimal(&message.to_bytes())});
+    let listed = |message: &Message| {
+        let bytes = hexadecimal(&message.to_bytes());
+        json!({"kind": message.kind(), "bytes": bytes})
+    };
     let actual = json!({
         "about": "Messages of protocol/SPEC.md, section Messages, at least one of every kind. \
                   'bytes' is hexadecimal: version, kind, body. Signers are Ed25519 keys of the \
