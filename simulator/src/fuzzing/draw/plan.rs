@@ -7,7 +7,7 @@ use crate::{
 };
 use archipel_protocol::charter::{
     Decimal, FaultModel,
-    plan::{AggregationRule, CodecKind, OuterRule, Plan},
+    plan::{AggregationRule, CodecKind, ExchangePlan, OuterRule, Plan},
 };
 
 fn decimal(text: &str) -> Decimal {
@@ -49,15 +49,39 @@ fn exchange(draws: &mut Draws, scenario: &mut Scenario) {
         .chance(0.6)
         .then(|| decimal(one(draws, &["1", "0.95", "0.5"])));
     exchange.max_carried = draws.below(3) as u32;
-    exchange.rule = one(
-        draws,
-        &[AggregationRule::Mean, AggregationRule::CenteredClip],
-    );
     exchange.clip_iterations = one(draws, &[1, 3]);
     if draws.chance(0.3) {
         exchange.weight_cap = decimal("0.4");
     }
     exchange.minimum_updates = 1 + draws.below(quorum as u64) as u32;
+    exchange.clip_to_median_norm = draws.chance(0.2);
+    rule(draws, exchange, quorum as u32);
+}
+
+/// Draws a rule that the codec and the quorum bear, and as many updates as it needs.
+fn rule(draws: &mut Draws, exchange: &mut ExchangePlan, quorum: u32) {
+    use AggregationRule as Rule;
+    let mut rules = vec![Rule::Mean, Rule::CenteredClip, Rule::GeometricMedian];
+    if exchange.codec.lists_some() {
+        rules.push(Rule::MeanOfSenders);
+    }
+    if !exchange.codec.keeps_a_share() {
+        rules.push(Rule::Median);
+        let bear_one = [(3, Rule::TrimmedMean), (5, Rule::Krum), (5, Rule::MultiKrum)];
+        let borne = bear_one.into_iter().filter(|(needed, _)| *needed <= quorum);
+        rules.extend(borne.map(|(_, rule)| rule));
+    }
+    exchange.rule = one(draws, &rules);
+    let least = match exchange.rule {
+        Rule::TrimmedMean => 3,
+        Rule::Krum | Rule::MultiKrum => 5,
+        _ => return,
+    };
+    exchange.assumed_liars = 1;
+    exchange.minimum_updates = exchange.minimum_updates.max(least);
+    if exchange.rule == Rule::MultiKrum {
+        exchange.multi_krum_keep = exchange.minimum_updates - 3;
+    }
 }
 
 fn outer(draws: &mut Draws, plan: &mut Plan) {
@@ -67,6 +91,10 @@ fn outer(draws: &mut Draws, plan: &mut Plan) {
     if !sparse && draws.chance(0.5) {
         plan.outer.rule = one(draws, &[OuterRule::Nesterov, OuterRule::DelayedNesterov]);
         plan.outer.momentum = decimal(one(draws, &["0.3", "0.6", "0.9"]));
+    }
+    if plan.outer.rule == OuterRule::Plain && draws.chance(0.15) {
+        // One length in every coordinate: near the optimum it goes to and fro.
+        (plan.outer.rule, plan.outer.lr) = (OuterRule::Sign, decimal("0.05"));
     }
     if plan.outer.rule == OuterRule::DelayedNesterov {
         plan.outer.period = 1 + draws.below(3) as u32;
