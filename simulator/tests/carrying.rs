@@ -157,6 +157,23 @@ fn training_goes_on_while_the_exchange_is_in_flight() {
 }
 
 #[test]
+fn nobody_misses_a_cut_for_training_ahead() {
+    for (delay, fragments, alpha) in MODES {
+        let mut world = invented::still(scenario(8, delay, fragments, alpha));
+        start_all(&mut world);
+        ends_on_one_root(&mut world, "no faults");
+        let finals = world.sites[0].disk.wal.iter();
+        let cuts: Vec<usize> = finals
+            .filter_map(|entry| match entry {
+                Durable::Final(block) => Some(block.block.cut.len()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(cuts, [5; ROUNDS as usize], "delay {delay}");
+    }
+}
+
+#[test]
 fn who_is_slow_takes_fewer_steps() {
     let mut scenario = invented::scenario(5, 5, ROUNDS, Lossless);
     let plan = &mut scenario.plan;

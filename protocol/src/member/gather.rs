@@ -163,10 +163,11 @@ impl Member {
     }
 
     /// True where this member enters a round with the others: at the beginning, or out of the
-    /// round before.
+    /// round before. Where members train ahead of their base the first round is shorter than those
+    /// behind it, and says nothing of them.
     fn is_on_time(&self, round: Round) -> bool {
         match self.phase {
-            Phase::Founding => round.0 == 0,
+            Phase::Founding => round.0 == 0 && self.settings.delay == 0,
             Phase::Round => self.work.as_ref().is_some_and(|w| w.round.next() == round),
             _ => false,
         }

@@ -4,9 +4,18 @@ use super::Experiment;
 
 /// The names of all, and their files.
 #[rustfmt::skip]
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 11] = [
     ("b-rules", include_str!("../../experiments/b-rules.toml")),
+    ("b-sparse", include_str!("../../experiments/b-sparse.toml")),
+    ("outer-rules", include_str!("../../experiments/outer-rules.toml")),
+    ("r1-members", include_str!("../../experiments/r1-members.toml")),
+    ("r10-inner-state", include_str!("../../experiments/r10-inner-state.toml")),
+    ("r2-steps", include_str!("../../experiments/r2-steps.toml")),
+    ("r3-steps-a-round", include_str!("../../experiments/r3-steps-a-round.toml")),
+    ("r4-missed", include_str!("../../experiments/r4-missed.toml")),
     ("r5-codecs", include_str!("../../experiments/r5-codecs.toml")),
+    ("r7-pairs", include_str!("../../experiments/r7-pairs.toml")),
+    ("r8-delay", include_str!("../../experiments/r8-delay.toml")),
 ];
 
 /// The names of all experiments.

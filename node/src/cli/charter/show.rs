@@ -219,6 +219,23 @@ fn plan(out: &mut String, plan: &Plan) {
 }
 
 fn optimizer(inner: &InnerPlan) -> String {
+    let mut said = kind(inner);
+    if inner.reset_optimizer {
+        said += ", afresh every round";
+    }
+    if inner.rewarm_steps > 0 {
+        said += &format!(
+            ", warming up in {}",
+            plural(inner.rewarm_steps as usize, "step")
+        );
+    }
+    if inner.steps_by_speed {
+        said += "; fewer steps for who is slow";
+    }
+    said
+}
+
+fn kind(inner: &InnerPlan) -> String {
     match &inner.muon {
         None if inner.optimizer == InnerOptimizer::Sgd => format!("sgd at {}", inner.lr),
         None => format!("adamw at {}", inner.lr),

@@ -67,7 +67,11 @@ fn rule(draws: &mut Draws, exchange: &mut ExchangePlan, quorum: u32) {
     }
     if !exchange.codec.keeps_a_share() {
         rules.push(Rule::Median);
-        let bear_one = [(3, Rule::TrimmedMean), (5, Rule::Krum), (5, Rule::MultiKrum)];
+        let bear_one = [
+            (3, Rule::TrimmedMean),
+            (5, Rule::Krum),
+            (5, Rule::MultiKrum),
+        ];
         let borne = bear_one.into_iter().filter(|(needed, _)| *needed <= quorum);
         rules.extend(borne.map(|(_, rule)| rule));
     }

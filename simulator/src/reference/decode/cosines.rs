@@ -4,11 +4,14 @@ use std::f64::consts::PI;
 
 /// Frequencies to positions: along both sides of a square, or run by run of `side` values.
 pub(super) fn back(window: &[f32], side: usize, square: bool) -> Vec<f32> {
-    let c = |u: usize, i: usize| {
+    let value = |place: usize| {
+        let (u, i) = (place / side, place % side);
         let share = if u == 0 { 1.0 } else { 2.0 } / side as f64;
         let angle = PI * ((2 * i + 1) * u) as f64 / (2 * side) as f64;
         (share.sqrt() * angle.cos()) as f32
     };
+    let values: Vec<f32> = (0..side * side).map(value).collect();
+    let c = |u: usize, i: usize| values[u * side + i];
     let sum = |terms: &dyn Fn(usize) -> f32| (0..side).fold(0.0f32, |sum, at| sum + terms(at));
     if square {
         let at = |row: usize, column: usize| window[row * side + column];
