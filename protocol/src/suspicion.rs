@@ -8,8 +8,8 @@
 //! A [`Sight`] is a function of one cut and the state it is folded into; intake records hold it. A
 //! [`Trend`] is what a reader of records makes of a member's sights over the rounds.
 //!
-//! The bound on the overlap is the published one (honest 0.07 to 0.12); members whose data are alike
-//! exceed it honestly (decision 028). [`ASIDE`] and [`NORM_FACTOR`] are chosen, not measured.
+//! The bound on the overlap is the published one (honest 0.07 to 0.12); members of like data exceed
+//! it honestly (decision 028). [`ASIDE`] and [`NORM_FACTOR`] are chosen, not measured.
 
 mod overlap;
 mod reading;
