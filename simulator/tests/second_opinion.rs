@@ -169,50 +169,30 @@ fn commits(world: &World, site: &Site) -> Vec<(u64, Box<Commit>, Sights)> {
     commits
 }
 
+/// Codec, aggregation rule and outer rule.
+type Means = (CodecKind, AggregationRule, OuterRule);
+
+#[rustfmt::skip]
+const MEANS: [Means; 11] = {
+    use {AggregationRule as Rule, CodecKind as Codec, OuterRule as Outer};
+    [
+        (Codec::F32, Rule::Mean, Outer::Nesterov),
+        (Codec::Int8, Rule::CenteredClip, Outer::Plain),
+        (Codec::TopK2Bit, Rule::CenteredClip, Outer::Nesterov),
+        (Codec::TopK2Bit, Rule::MeanOfSenders, Outer::Plain),
+        (Codec::Int8, Rule::TrimmedMean, Outer::Nesterov),
+        (Codec::F32, Rule::Median, Outer::Plain),
+        (Codec::F32, Rule::Krum, Outer::Plain),
+        (Codec::Int8, Rule::GeometricMedian, Outer::Nesterov),
+        (Codec::Demo, Rule::Mean, Outer::Sign),
+        (Codec::TopK2Bit, Rule::CenteredClip, Outer::DelayedNesterov),
+        (Codec::Int4, Rule::Mean, Outer::DelayedNesterov),
+    ]
+};
+
 #[test]
 fn members_fold_certify_and_record_what_the_specification_says() {
-    let plans = [
-        (CodecKind::F32, AggregationRule::Mean, OuterRule::Nesterov),
-        (
-            CodecKind::Int8,
-            AggregationRule::CenteredClip,
-            OuterRule::Plain,
-        ),
-        (
-            CodecKind::TopK2Bit,
-            AggregationRule::CenteredClip,
-            OuterRule::Nesterov,
-        ),
-        (
-            CodecKind::TopK2Bit,
-            AggregationRule::MeanOfSenders,
-            OuterRule::Plain,
-        ),
-        (
-            CodecKind::Int8,
-            AggregationRule::TrimmedMean,
-            OuterRule::Nesterov,
-        ),
-        (CodecKind::F32, AggregationRule::Median, OuterRule::Plain),
-        (CodecKind::F32, AggregationRule::Krum, OuterRule::Plain),
-        (
-            CodecKind::Int8,
-            AggregationRule::GeometricMedian,
-            OuterRule::Nesterov,
-        ),
-        (CodecKind::Demo, AggregationRule::Mean, OuterRule::Sign),
-        (
-            CodecKind::TopK2Bit,
-            AggregationRule::CenteredClip,
-            OuterRule::DelayedNesterov,
-        ),
-        (
-            CodecKind::Int4,
-            AggregationRule::Mean,
-            OuterRule::DelayedNesterov,
-        ),
-    ];
-    for (seed, (codec, rule, outer)) in plans.into_iter().enumerate() {
+    for (seed, (codec, rule, outer)) in MEANS.into_iter().enumerate() {
         let (world, payloads) = run(seed as u64, codec, rule, outer);
         let expected = expected(&world, &world.federations[0].plan, &payloads);
         assert_eq!(expected.len() as u64, ROUNDS);
