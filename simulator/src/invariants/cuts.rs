@@ -26,7 +26,7 @@ use super::{
 };
 use crate::seen::{Payload, Seen};
 use archipel_protocol::{
-    charter::Plan,
+    charter::{Plan, plan::AggregationRule},
     ids::{BlobHash, MemberId, Round},
     member::{Durable, Event, FoldInput, FoldTask, Folded},
     message::{Block, Header, Message, SignedHeader},
@@ -185,7 +185,8 @@ impl Cuts {
                 Some(_) => {}
             }
         }
-        if let Err(text) = weights(&task.updates, folded) {
+        let rule = scene.house.given.plan.exchange.rule;
+        if let Err(text) = weights(rule, &task.updates, folded) {
             blame.fire(Name::S11, &scene, round, text);
         }
         let steps = scene.house.given.plan.inner.steps;
@@ -227,7 +228,15 @@ fn tokens(scene: Scene<'_>, signed: &SignedHeader) -> Result<(), String> {
 }
 
 /// As many weights as updates, each above zero and at most the update's tokens, or all zero.
-fn weights(updates: &[FoldInput], folded: &Folded) -> Result<(), String> {
+///
+/// Rules that choose some updates give the others no weight.
+fn weights(rule: AggregationRule, updates: &[FoldInput], folded: &Folded) -> Result<(), String> {
+    let chooses = matches!(rule, AggregationRule::Krum | AggregationRule::MultiKrum);
+    let least = u64::from(!chooses);
+    let counts = !updates.is_empty() && !folded.voided;
+    if chooses && counts && folded.weights.iter().all(|weight| *weight == 0) {
+        return Err("none of the updates weighs anything".to_owned());
+    }
     let (found, expected) = (folded.weights.len(), updates.len());
     if found != expected {
         return Err(format!("{found} weights for {expected} updates"));
@@ -236,7 +245,7 @@ fn weights(updates: &[FoldInput], folded: &Folded) -> Result<(), String> {
         if folded.voided && *weight != 0 {
             return Err(format!("a voided round weighs {weight}"));
         }
-        if !folded.voided && !(1..=update.tokens).contains(weight) {
+        if !folded.voided && !(least..=update.tokens).contains(weight) {
             let (member, tokens) = (update.member, update.tokens);
             return Err(format!(
                 "an update of {member:?} of {tokens} tokens weighs {weight}"
