@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     experiment::{
-        Experiment, Outcome, csv, experiment_named, experiments, formula, judge, markdown,
+        Experiment, Outcome, csv, experiment_named, experiments, formula, judge, markdown, picture,
+        read_csv,
     },
     pairs,
     report::{self, Findings},
@@ -47,6 +48,9 @@ pub(super) struct Args {
     /// Folder in which it leaves its own.
     #[arg(long, default_value = "out")]
     out: PathBuf,
+    /// Plays nothing: draws the pictures of what an earlier call left in `out` again.
+    #[arg(long)]
+    redraw: bool,
     /// Runs played side by side; the result is the same with any number.
     #[arg(long, default_value_t = cores(), value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
@@ -58,6 +62,9 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
         return Ok(0);
     };
     let mut experiment = named(name)?;
+    if args.redraw {
+        return redraw(&args.out.join(&experiment.name));
+    }
     experiment.seeds = args.seeds.unwrap_or(experiment.seeds);
     let wanted =
         |name: &str| args.arm.is_empty() || args.arm.iter().any(|some| name.contains(some));
@@ -184,22 +191,37 @@ fn one(
     Ok(findings)
 }
 
-/// Leaves the table, every loss, and the curves: the first seed of each arm, the others behind it.
+/// Draws from the losses in a folder.
+fn redraw(folder: &Path) -> anyhow::Result<u8> {
+    let file = folder.join("losses.csv");
+    let text = fs::read_to_string(&file);
+    let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+    let outcomes = read_csv(&text).map_err(anyhow::Error::msg);
+    let outcomes = outcomes.with_context(|| file.display().to_string())?;
+    draw(folder, &outcomes)?;
+    super::say(format_args!("in {}: pictures", folder.display()));
+    Ok(0)
+}
+
+/// Leaves the table, every loss, and the pictures.
 fn write(folder: &Path, text: &str, outcomes: &[Outcome]) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (name, content) in [("table.md", text), ("losses.csv", &csv(outcomes))] {
+        report::folder::write_whole(&folder.join(name), content.as_bytes())?;
+    }
+    draw(folder, outcomes)
+}
+
+/// The curves, of each arm the first seed and the others behind it, and every arm's last losses.
+fn draw(folder: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
     let curve = |outcome: &Outcome| {
         let mut first = outcome.runs[0].clone();
         first.baseline = outcome.runs.iter().map(|run| run.losses.clone()).collect();
         (outcome.arm.clone(), first)
     };
     let curves: Vec<(String, Findings)> = outcomes.iter().map(curve).collect();
-    let picture = report::compare::compare(&curves).svg;
-    let losses = csv(outcomes);
-    for (name, content) in [
-        ("table.md", text),
-        ("losses.csv", &losses),
-        ("losses.svg", &picture),
-    ] {
+    let drawn = report::compare::compare(&curves).svg;
+    for (name, content) in [("losses.svg", drawn), ("arms.svg", picture(outcomes))] {
         report::folder::write_whole(&folder.join(name), content.as_bytes())?;
     }
     Ok(())

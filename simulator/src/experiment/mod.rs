@@ -15,4 +15,4 @@ mod table;
 pub use file::{Arm, Check, Experiment, ExperimentError, Wanted};
 pub use outcome::{Judged, Outcome, judge};
 pub use packs::{experiment_named, experiments};
-pub use table::{csv, markdown};
+pub use table::{csv, markdown, picture, read_csv};

@@ -1,7 +1,11 @@
 //! An experiment's result as text.
 
 use super::{Experiment, Judged, Outcome};
-use crate::report::units;
+use crate::report::{
+    Findings, LossPoint,
+    arms::{self, Arm},
+    units,
+};
 use std::fmt::Write as _;
 
 /// The result as Markdown: a row an arm, a row a check.
@@ -33,6 +37,17 @@ pub fn markdown(experiment: &Experiment, outcomes: &[Outcome], judged: &[Judged]
     out
 }
 
+/// A picture of all arms: every seed's last loss, mean and σ.
+pub fn picture(outcomes: &[Outcome]) -> String {
+    let arm = |outcome: &Outcome| Arm {
+        name: outcome.arm.clone(),
+        mean: outcome.mean(),
+        sigma: outcome.sigma(),
+        losses: outcome.losses(),
+    };
+    arms::picture(&outcomes.iter().map(arm).collect::<Vec<_>>(), "bits a byte")
+}
+
 /// Every measured loss, a row an arm, seed and round.
 pub fn csv(outcomes: &[Outcome]) -> String {
     let mut out = "arm,seed,round,tokens,bytes,loss\n".to_owned();
@@ -56,9 +71,73 @@ pub fn csv(outcomes: &[Outcome]) -> String {
     out
 }
 
+/// Reads what [`csv`] wrote, to draw it again; bytes and verdicts are not in it.
+///
+/// # Errors
+/// The first line that is none of its rows.
+pub fn read_csv(text: &str) -> Result<Vec<Outcome>, String> {
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for (line, row) in text.lines().enumerate().skip(1) {
+        let refuse = || format!("line {}: expected a row of losses, found {row:?}", line + 1);
+        let (arm, seed, point) = point_of(row).ok_or_else(refuse)?;
+        if outcomes.last().is_none_or(|outcome| outcome.arm != arm) {
+            outcomes.push(Outcome {
+                arm,
+                runs: Vec::new(),
+                formula_bytes: 0.0,
+            });
+        }
+        let runs = &mut outcomes.last_mut().expect("there is one").runs;
+        if runs.last().is_none_or(|run| run.seed != seed) {
+            runs.push(Findings {
+                verdict: "pass".to_owned(),
+                seed,
+                ..Findings::default()
+            });
+        }
+        runs.last_mut().expect("there is one").losses.push(point);
+    }
+    Ok(outcomes)
+}
+
+fn point_of(row: &str) -> Option<(String, u64, LossPoint)> {
+    let (arm, rest) = row.strip_prefix('"')?.split_once("\",")?;
+    let numbers: Vec<&str> = rest.split(',').collect();
+    let [seed, round, tokens, bytes, loss] = numbers.as_slice() else {
+        return None;
+    };
+    let point = LossPoint {
+        round: round.parse().ok()?,
+        sim_us: 0,
+        tokens: tokens.parse().ok()?,
+        bytes: bytes.parse().ok()?,
+        loss: loss.parse().ok()?,
+    };
+    Some((arm.to_owned(), seed.parse().ok()?, point))
+}
+
 fn number(value: f64) -> String {
     match value.is_finite() {
         true => format!("{value:.4}"),
         false => "diverged".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let text = "arm,seed,round,tokens,bytes,loss\n\"a, b\",1,0,0,7,8.5\n\"a, b\",1,5,9,8,2.25\n\
+                    \"a, b\",2,5,9,8,2.5\n\"c\",1,5,9,8,inf\n";
+        let read = read_csv(text).expect("rows");
+        assert_eq!(csv(&read), text);
+        assert_eq!((read[0].losses(), read.len()), (vec![2.25, 2.5], 2));
+        assert!(
+            read_csv("head\n\"a\",1,2\n")
+                .expect_err("three fields")
+                .contains("line 2")
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! [`json`], [`csv`] and [`summary`] render one form each, [`compare`] sets several runs beside
 //! each other, and [`trace`] holds the events of a run.
 
+pub(crate) mod arms;
 mod axis;
 mod bars;
 pub mod compare;
