@@ -63,7 +63,7 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     };
     let mut experiment = named(name)?;
     if args.redraw {
-        return redraw(&args.out.join(&experiment.name));
+        return redraw(&args.out.join(&experiment.name), experiment.unit());
     }
     experiment.seeds = args.seeds.unwrap_or(experiment.seeds);
     let wanted =
@@ -86,7 +86,7 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     let judged = judge(&experiment.checks, &outcomes);
     let text = markdown(&experiment, &outcomes, &judged);
     let folder = args.out.join(&experiment.name);
-    write(&folder, &text, &outcomes)?;
+    write(&folder, &text, &outcomes, experiment.unit())?;
     super::say(text.trim_end());
     super::say(format_args!(
         "\nin {}: table, losses and picture",
@@ -192,28 +192,28 @@ fn one(
 }
 
 /// Draws from the losses in a folder.
-fn redraw(folder: &Path) -> anyhow::Result<u8> {
+fn redraw(folder: &Path, unit: &str) -> anyhow::Result<u8> {
     let file = folder.join("losses.csv");
     let text = fs::read_to_string(&file);
     let text = text.with_context(|| format!("cannot read {}", file.display()))?;
     let outcomes = read_csv(&text).map_err(anyhow::Error::msg);
     let outcomes = outcomes.with_context(|| file.display().to_string())?;
-    draw(folder, &outcomes)?;
+    draw(folder, &outcomes, unit)?;
     super::say(format_args!("in {}: pictures", folder.display()));
     Ok(0)
 }
 
 /// Leaves the table, every loss, and the pictures.
-fn write(folder: &Path, text: &str, outcomes: &[Outcome]) -> anyhow::Result<()> {
+fn write(folder: &Path, text: &str, outcomes: &[Outcome], unit: &str) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for (name, content) in [("table.md", text), ("losses.csv", &csv(outcomes))] {
         report::folder::write_whole(&folder.join(name), content.as_bytes())?;
     }
-    draw(folder, outcomes)
+    draw(folder, outcomes, unit)
 }
 
 /// The curves, of each arm the first seed and the others behind it, and every arm's last losses.
-fn draw(folder: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
+fn draw(folder: &Path, outcomes: &[Outcome], unit: &str) -> anyhow::Result<()> {
     let curve = |outcome: &Outcome| {
         let mut first = outcome.runs[0].clone();
         first.baseline = outcome.runs.iter().map(|run| run.losses.clone()).collect();
@@ -221,7 +221,7 @@ fn draw(folder: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
     };
     let curves: Vec<(String, Findings)> = outcomes.iter().map(curve).collect();
     let drawn = report::compare::compare(&curves).svg;
-    for (name, content) in [("losses.svg", drawn), ("arms.svg", picture(outcomes))] {
+    for (name, content) in [("losses.svg", drawn), ("arms.svg", picture(outcomes, unit))] {
         report::folder::write_whole(&folder.join(name), content.as_bytes())?;
     }
     Ok(())

@@ -158,6 +158,14 @@ impl Experiment {
         Ok(read)
     }
 
+    /// What losses are measured in, in words.
+    pub fn unit(&self) -> &'static str {
+        match self.base.get("mode").and_then(Value::as_str) {
+            Some("train") => "bits a byte",
+            _ => "mean squared distance",
+        }
+    }
+
     /// The scenario of an arm with a seed.
     ///
     /// # Errors
@@ -223,6 +231,7 @@ mod tests {
         let read = Experiment::parse(TEXT, "small.toml").expect("it is one");
         let [first, second] = [0, 1].map(|arm| read.scenario(arm, 7).expect("a scenario"));
         assert_eq!((first.seed, first.plan.inner.steps), (7, 5));
+        assert_eq!(read.unit(), "mean squared distance");
         assert_eq!(second.plan.exchange.codec.name(), "f32");
         assert_eq!(first.plan.exchange.codec.name(), "int8");
         assert_eq!(second.plan.inner.steps, 5);

@@ -4,7 +4,8 @@ use super::Experiment;
 
 /// The names of all, and their files.
 #[rustfmt::skip]
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
+    ("b-quadratic", include_str!("../../experiments/b-quadratic.toml")),
     ("b-rules", include_str!("../../experiments/b-rules.toml")),
     ("b-sparse", include_str!("../../experiments/b-sparse.toml")),
     ("outer-rules", include_str!("../../experiments/outer-rules.toml")),

@@ -11,7 +11,11 @@ use std::fmt::Write as _;
 /// The result as Markdown: a row an arm, a row a check.
 pub fn markdown(experiment: &Experiment, outcomes: &[Outcome], judged: &[Judged]) -> String {
     let mut out = format!("# {}\n\n{}\n\n", experiment.name, experiment.claim.trim());
-    out.push_str("| arm | seeds | last loss, bits a byte | σ | payload a member and round |\n");
+    let unit = experiment.unit();
+    let _ = writeln!(
+        out,
+        "| arm | seeds | last loss, {unit} | σ | payload a member and round |"
+    );
     out.push_str("|---|---|---|---|---|\n");
     for outcome in outcomes {
         let (mean, sigma) = (number(outcome.mean()), number(outcome.sigma()));
@@ -38,14 +42,14 @@ pub fn markdown(experiment: &Experiment, outcomes: &[Outcome], judged: &[Judged]
 }
 
 /// A picture of all arms: every seed's last loss, mean and σ.
-pub fn picture(outcomes: &[Outcome]) -> String {
+pub fn picture(outcomes: &[Outcome], unit: &str) -> String {
     let arm = |outcome: &Outcome| Arm {
         name: outcome.arm.clone(),
         mean: outcome.mean(),
         sigma: outcome.sigma(),
         losses: outcome.losses(),
     };
-    arms::picture(&outcomes.iter().map(arm).collect::<Vec<_>>(), "bits a byte")
+    arms::picture(&outcomes.iter().map(arm).collect::<Vec<_>>(), unit)
 }
 
 /// Every measured loss, a row an arm, seed and round.
@@ -117,9 +121,10 @@ fn point_of(row: &str) -> Option<(String, u64, LossPoint)> {
 }
 
 fn number(value: f64) -> String {
-    match value.is_finite() {
-        true => format!("{value:.4}"),
-        false => "diverged".to_owned(),
+    match value {
+        _ if !value.is_finite() => "diverged".to_owned(),
+        _ if value != 0.0 && value < 0.01 => format!("{value:.2e}"),
+        _ => format!("{value:.4}"),
     }
 }
 
