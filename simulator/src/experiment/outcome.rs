@@ -130,7 +130,11 @@ fn judged(check: &Check, arm: &Outcome, against: &Outcome) -> Judged {
             let spread = sigma(&differences(arm, against));
             let found = (arm.mean() - against.mean()) / spread.max(1e-12);
             let wanted = format!("loss of {name} ≥ {other} + {limit} σ");
-            (wanted, format!("{found:+.1} σ"), found >= limit)
+            // One seed has no σ to be worse by, unless it diverges.
+            match arm.runs.len() {
+                0 | 1 if arm.mean().is_finite() => (wanted, "one seed, no σ".to_owned(), false),
+                _ => (wanted, format!("{found:+.1} σ"), found >= limit),
+            }
         }
         Wanted::SpreadFalls(limit) => {
             let found = arm.spread_fall();
@@ -198,6 +202,8 @@ mod tests {
         let far = [outcome("a", &[2.0, 2.01]), outcome("b", &[2.5, 2.51])];
         assert!(judge(&[check(Wanted::WorseBySigma(3.0))], &far)[0].holds);
         assert!((far[0].sigma() - 0.01 / 2f64.sqrt()).abs() < 1e-12);
+        let once = [outcome("a", &[2.0]), outcome("b", &[9.0])];
+        assert!(!judge(&[check(Wanted::WorseBySigma(3.0))], &once)[0].holds);
     }
 
     #[test]
