@@ -9,7 +9,7 @@
 //! [`Trend`] is what a reader of records makes of a member's sights over the rounds.
 //!
 //! The bound on the overlap is the published one (honest 0.07 to 0.12); members of like data exceed
-//! it honestly (decision 028). [`ASIDE`] and [`NORM_FACTOR`] are chosen, not measured.
+//! it honestly (decision 025). [`ASIDE`] and [`NORM_FACTOR`] are chosen, not measured.
 
 mod overlap;
 mod reading;
