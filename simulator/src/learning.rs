@@ -69,6 +69,16 @@ pub enum Labels {
     Permuted,
 }
 
+impl Kind {
+    fn layout(&self) -> &Layout {
+        match self {
+            Self::Quadratic(quadratic) => quadratic.layout(),
+            #[cfg(feature = "lm")]
+            Self::Language(language) => language.layout(),
+        }
+    }
+}
+
 /// A round that is being trained. Dropping it abandons the round, as a crash does.
 pub struct Job {
     member: u32,
@@ -258,12 +268,7 @@ impl Learning {
             }
             Problem::Language(settings) => language(settings, charter, members, seed, threads)?,
         };
-        let layout = match &kind {
-            Kind::Quadratic(quadratic) => quadratic.layout(),
-            #[cfg(feature = "lm")]
-            Kind::Language(language) => language.layout(),
-        };
-        let fragments = Fragments::of_plan(&charter.plan, layout)?;
+        let fragments = Fragments::of_plan(&charter.plan, kind.layout())?;
         Ok(Self {
             kind,
             charter: charter.clone(),
@@ -274,11 +279,7 @@ impl Learning {
 
     /// The layout of what is trained.
     pub fn layout(&self) -> &Layout {
-        match &self.kind {
-            Kind::Quadratic(quadratic) => quadratic.layout(),
-            #[cfg(feature = "lm")]
-            Kind::Language(language) => language.layout(),
-        }
+        self.kind.layout()
     }
 
     /// The layout, and its parts that rounds exchange in turn.

@@ -48,7 +48,7 @@ struct Replica {
 }
 
 /// Plays a scenario's members, plan and data so, from its seed; its faults and network do not
-/// count. `go_on` is asked every round.
+/// count. `go_on` is asked every round; where it ends the run, the verdict says so.
 ///
 /// # Errors
 /// Where somebody cannot train, or a state cannot be measured.
@@ -74,6 +74,7 @@ pub fn play(
     };
     let mut replicas: Vec<Replica> = (0..members).map(replica).collect();
     let (mut losses, mut spread, mut tokens) = (Vec::new(), Vec::new(), 0);
+    let mut done = 0;
     for round in 0..=rounds {
         if round % every == 0 || round == rounds {
             let loss = measured(learning, &replicas)?;
@@ -86,20 +87,26 @@ pub fn play(
         let (ends, trained) = train(learning, scenario, Round(round), &replicas)?;
         tokens += trained;
         meet(scenario.seed, Round(round), pairs, &mut replicas, &ends);
+        done += 1;
     }
     let each = match pairs {
-        Pairs::Noloco => 8 * parameters as u64 * rounds,
+        Pairs::Noloco => 8 * parameters as u64 * done,
         Pairs::Nobody => 0,
     };
     Ok(Findings {
-        verdict: "pass".to_owned(),
+        verdict: if done == rounds {
+            "pass"
+        } else {
+            "interrupted"
+        }
+        .to_owned(),
         mode: match scenario.mode {
             Mode::Train => "train",
             Mode::Protocol => "protocol",
         }
         .to_owned(),
         seed: scenario.seed,
-        rounds_done: rounds,
+        rounds_done: done,
         members: (0..members).map(|_| sender(each)).collect(),
         losses,
         spread,

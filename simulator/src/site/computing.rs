@@ -145,8 +145,8 @@ impl Site {
         let mut delta = gradient.delta;
         let base = self.disk.states.get(&task.base).map(|s| s.tensors.clone());
         let fragment = world.fragments.of(task.round);
-        let base = base.map(|base| fragment.cut(&base));
         if let (false, Some(base)) = (self.deviations.is_empty(), base) {
+            let base = fragment.cut(&base);
             self.deviate(world, now, |deviations, seat| {
                 for deviation in deviations {
                     deviation.gradient(seat, task, &base, &mut delta);

@@ -79,9 +79,8 @@ impl World {
         here.training = None;
         let job = here.job.take().filter(|(of, _)| *of == number);
         if let Some(entry) = here.disk.done(task) {
-            let entry = entry.clone();
-            self.train_ahead(site, task.round);
             let trained = Box::new(entry.trained.clone());
+            self.train_ahead(site, task.round);
             return self.handle(site, Input::Trained(trained));
         }
         let federation = here.federation as usize;
