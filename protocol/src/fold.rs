@@ -88,12 +88,11 @@ pub fn fold_owned(
     };
     let weights = std::mem::take(&mut result.weights);
     let outer = plan.outer_step().at(fragments.turn(round));
-    let whole = fragments.all().iter().map(|part| part.range.len()).sum();
     let hash = match rule.keeps_previous() || !is_safe(&outer, fragment, &state, &result) {
         true => step_whole(&outer, fragment, &mut state, result).map(|values| {
             let hash = tensor_hash(&values);
             if rule.keeps_previous() {
-                state.aggregate.resize(whole, 0.0);
+                state.aggregate.resize(state.parameters.len(), 0.0);
                 state.aggregate[fragment.range.clone()].copy_from_slice(&values);
             }
             hash

@@ -63,42 +63,14 @@ impl Founding for LocalFederation {
         corpus: &Corpus,
         args: &DemoArgs,
     ) -> anyhow::Result<FoundedRun> {
-        if let Some(seed) = args.seed {
-            let text = format!("Whoever knows --seed {seed} knows every key in this folder.\n");
-            write_new_file(&dir.join("KEYS-ARE-INSECURE.txt"), &text)?;
-        }
-        let keys = names.iter().map(|name| key(name, args.seed));
-        let keys: Vec<SecretKey> = keys.collect::<anyhow::Result<_>>()?;
-        let ports = Ports::reserve(names.len())?;
-        let mut plan = plan(corpus, args, names.len())?;
-        let mut setups = Vec::new();
-        for (index, (name, key)) in names.iter().zip(&keys).enumerate() {
-            let folder = dir.join(name);
-            let listen = ports.addresses(index)?;
-            furnish(&folder, name, key, listen, names.len())?;
-            let hash = prepare_data(&folder, name, &corpus.members[index], &corpus.source)?;
-            fs::write(folder.join(HOLDOUT_FILE), &corpus.heldout)?;
-            plan.data.manifests.push(DataManifest {
-                member: Some(name.clone()),
-                hash,
-                class: DataClass::Public,
-            });
-            setups.push(MemberSetup {
-                name: name.clone(),
-                dir: folder,
-            });
-        }
-        let mut signed = SignedCharter::new(charter(plan, names, &keys, &ports, args)?);
-        for key in &keys {
-            signed.sign(&key.signer())?;
-        }
-        let text = signed.to_toml()?;
-        for setup in &setups {
-            write_new_file(&setup.dir.join(CHARTER_FILE), &text)?;
-        }
-        // Another program may take a port from here on; the node would say so.
-        drop(ports);
-        Ok(describe(&signed.charter, setups, corpus))
+        let plan = plan(corpus, args, names.len())?;
+        settle(dir, names, corpus, (plan, args)).with_context(|| {
+            format!(
+                "cannot found a federation in {}; is there room, and may it be written to? Else \
+                 name another folder with --dir",
+                dir.display()
+            )
+        })
     }
 
     fn admit(&self, dir: &Path, round: Round) -> anyhow::Result<MemberSetup> {
@@ -121,6 +93,50 @@ impl Founding for LocalFederation {
             checkpoint,
         })
     }
+}
+
+/// Makes the members' folders, keys, data, and the charter that all of them sign.
+fn settle(
+    dir: &Path,
+    names: &[String],
+    corpus: &Corpus,
+    (mut plan, args): (Plan, &DemoArgs),
+) -> anyhow::Result<FoundedRun> {
+    if let Some(seed) = args.seed {
+        let text = format!("Whoever knows --seed {seed} knows every key in this folder.\n");
+        write_new_file(&dir.join("KEYS-ARE-INSECURE.txt"), &text)?;
+    }
+    let keys = names.iter().map(|name| key(name, args.seed));
+    let keys: Vec<SecretKey> = keys.collect::<anyhow::Result<_>>()?;
+    let ports = Ports::reserve(names.len())?;
+    let mut setups = Vec::new();
+    for (index, (name, key)) in names.iter().zip(&keys).enumerate() {
+        let folder = dir.join(name);
+        let listen = ports.addresses(index)?;
+        furnish(&folder, name, key, listen, names.len())?;
+        let hash = prepare_data(&folder, name, &corpus.members[index], &corpus.source)?;
+        fs::write(folder.join(HOLDOUT_FILE), &corpus.heldout)?;
+        plan.data.manifests.push(DataManifest {
+            member: Some(name.clone()),
+            hash,
+            class: DataClass::Public,
+        });
+        setups.push(MemberSetup {
+            name: name.clone(),
+            dir: folder,
+        });
+    }
+    let mut signed = SignedCharter::new(charter(plan, names, &keys, &ports, args)?);
+    for key in &keys {
+        signed.sign(&key.signer())?;
+    }
+    let text = signed.to_toml()?;
+    for setup in &setups {
+        write_new_file(&setup.dir.join(CHARTER_FILE), &text)?;
+    }
+    // Another program may take a port from here on; the node would say so.
+    drop(ports);
+    Ok(describe(&signed.charter, setups, corpus))
 }
 
 /// A member's key: from the seed, for runs that are to be repeated, or random.

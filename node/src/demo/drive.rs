@@ -168,14 +168,7 @@ fn open(founding: &dyn Founding, dir: &Path, args: &DemoArgs) -> anyhow::Result<
     let names = args.names();
     args.check(&names, Round(0), Round(args.round_count()))?;
     let corpus = Corpus::gather(args.data.as_deref(), names.len())?;
-    let founded = founding.found(dir, &names, &corpus, args);
-    let run = founded.with_context(|| {
-        format!(
-            "cannot found a federation in {}; is there room, and may it be written to? Else name \
-             another folder with --dir",
-            dir.display()
-        )
-    })?;
+    let run = founding.found(dir, &names, &corpus, args)?;
     check(&run)?;
     Ok(run)
 }

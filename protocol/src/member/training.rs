@@ -76,11 +76,9 @@ impl Member {
     /// Where it is not known whether the last update was counted, the residual is zero: losing it
     /// costs little, counting it twice would be wrong.
     fn residual_rule(&self, round: Round) -> (ResidualRule, u32) {
-        let past = self.own.headers.range(..round).rev();
         let fragments = self.settings.fragments;
-        let past = past
-            .into_iter()
-            .find(|(last, _)| (round.0 - last.0).is_multiple_of(fragments));
+        let same = |(last, _): &(&Round, _)| (round.0 - last.0).is_multiple_of(fragments);
+        let past = self.own.headers.range(..round).rev().find(same);
         let Some((last, (signed, _))) = past.filter(|_| self.settings.error_feedback) else {
             return (ResidualRule::Zero, 0);
         };
