@@ -11,7 +11,7 @@ minutes=${1:?usage: fuzz/run.sh MINUTES [TARGET...]}
 shift
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
-    targets=(f32 bf16 int8 int4 topk_2bit demo message charter record outline residual)
+    targets=(f32 bf16 int8 int4 topk_2bit demo message charter record outline compressed residual)
 fi
 # What has more to read gets more of the time.
 share() {

@@ -6,6 +6,7 @@
 pub mod ceiling;
 pub mod charter;
 pub mod choices;
+pub mod compressed;
 pub mod message;
 pub mod outline;
 pub mod record;

@@ -5,7 +5,7 @@ use crate::{
     update::Kind,
 };
 use archipel_protocol::{
-    blob::{CHUNK_LEN, Outline},
+    blob::{CHUNK_LEN, Outline, compressed},
     codec::{Residual, encode},
     random::{Stream, derive_key},
 };
@@ -86,6 +86,16 @@ pub fn outlines() -> Samples {
         input
     };
     lengths.map(input).to_vec()
+}
+
+/// Chunks of levels near zero and of zeros, compressed.
+pub fn frames() -> Samples {
+    let levels = |count| drawn(9, count).iter().map(|v| (2e4 * v) as i8 as u8).collect();
+    let input = |chunk: Vec<u8>| {
+        let frame = compressed::compress(&chunk).expect("a chunk with order");
+        [&(chunk.len() as u32).to_le_bytes()[..], &frame].concat()
+    };
+    [levels(500), levels(7000), vec![0; CHUNK_LEN]].map(input).to_vec()
 }
 
 /// Residuals with values and without.

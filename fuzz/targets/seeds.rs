@@ -1,7 +1,7 @@
 //! Writes inputs that decode: `seeds FOLDER` makes one folder a target below it.
 
 use archipel_fuzz::{
-    samples::{Samples, outlines, payloads, residuals},
+    samples::{Samples, frames, outlines, payloads, residuals},
     update::Kind,
 };
 use serde_json::Value;
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             vectors.join(name),
         )?)?)
     };
-    let all: [(&str, Samples); 11] = [
+    let all: [(&str, Samples); 12] = [
         ("f32", payloads(Kind::F32)),
         ("bf16", payloads(Kind::Bf16)),
         ("int8", payloads(Kind::Int8)),
@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ),
         ("record", log(&golden("records.json")?)),
         ("outline", outlines()),
+        ("compressed", frames()),
         ("residual", residuals()),
     ];
     for (target, samples) in all {

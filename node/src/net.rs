@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | control, to all | gossipsub, signed, forwarded after [`Net::report`] | mostly once; may be lost |
 //! | control, to one | `/archipel/direct/1` over `libp2p-stream` | at most once |
-//! | bulk | `/archipel/blob/1` over `libp2p-stream` | whole and verified, or an error |
+//! | bulk | `/archipel/blob/2` over `libp2p-stream` | whole and verified, or an error |
 //! | discovery | charter's list, identify, Kademlia, multicast DNS | – |
 //!
 //! A member is its Ed25519 key, and the key is its libp2p identity. Keys outside the allowed set
@@ -62,7 +62,7 @@ pub use wire::WireError;
 /// The protocol of messages to one member.
 const DIRECT_PROTOCOL: StreamProtocol = StreamProtocol::new("/archipel/direct/1");
 /// The protocol of the bulk plane.
-const BLOB_PROTOCOL: StreamProtocol = StreamProtocol::new("/archipel/blob/1");
+const BLOB_PROTOCOL: StreamProtocol = StreamProtocol::new("/archipel/blob/2");
 
 /// A handle on the network layer; clones share it. It stops with [`Net::shutdown`], or when the
 /// last handle is dropped.

@@ -3,7 +3,7 @@
 //! `cargo bench -p archipel-protocol --bench codec -- [PARAMETERS]`; `archipel bench codec`
 //! measures the same, and on a real update too.
 
-use archipel_protocol::{codec::Codec, measure};
+use archipel_protocol::{charter::plan::CodecKind, measure};
 use std::time::Instant;
 
 fn main() {
@@ -18,23 +18,14 @@ fn main() {
     let began = Instant::now();
     let mut clock = || began.elapsed().as_nanos() as u64;
     println!("{parameters} parameters; MB/s of f32, and as a share of memcpy");
-    let (chunk, keep) = (4096, 64);
-    let codecs = [
-        Codec::F32,
-        Codec::Bf16,
-        Codec::Int8,
-        Codec::Int4,
-        Codec::TopK2Bit { chunk, keep },
-        Codec::Demo { chunk, keep },
-    ];
-    for codec in codecs {
+    for codec in CodecKind::ALL.map(|kind| kind.codec(4096, 64)) {
         let found =
             measure::codec(codec, &layout, &values, 7, &mut clock).expect("noise is finite");
         let rate = |ns: u64| 4e3 * parameters as f64 / ns as f64;
         let share = |ns: u64| found.copy_ns as f64 / ns as f64;
         println!(
             "{:24} {:7.4} bits  in {:6.0} ({:4.2})  out {:6.0} ({:4.2})  memcpy {:6.0}  \
-             error {:.4}",
+             error {:.4}  sent {:.4} bits",
             codec.to_string(),
             8.0 * found.payload_bytes as f64 / parameters as f64,
             rate(found.encode_ns),
@@ -43,6 +34,7 @@ fn main() {
             share(found.decode_ns),
             rate(found.copy_ns),
             found.error,
+            8.0 * found.sent_bytes as f64 / parameters as f64,
         );
     }
 }

@@ -10,6 +10,8 @@
 //! the interior nodes beside the data; here the lowest layer is enough, because a receiver asks
 //! for the outline once and then for chunks from many senders.
 
+pub mod compressed;
+
 use crate::ids::BlobHash;
 use blake3::hazmat::{HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root};
 

@@ -4,6 +4,7 @@
 //! them stands the time to copy the same values, taken in turns, since machines are noisy.
 
 use crate::{
+    blob::{CHUNK_LEN, compressed},
     charter::Plan,
     codec::{Codec, CodecError, DecodeError, Limits, Update, decode_into, encode_into},
     fold::fold_owned,
@@ -31,6 +32,12 @@ pub struct CodecFigures {
     pub decode_ns: u64,
     /// Time to copy its values.
     pub copy_ns: u64,
+    /// Bytes of its chunks on their way, each compressed where that makes it shorter.
+    pub sent_bytes: u64,
+    /// Time to compress its chunks, or to find that it does not pay.
+    pub compress_ns: u64,
+    /// Time to decompress those that were compressed.
+    pub decompress_ns: u64,
     /// Norm of what was lost, as a share of the update's.
     pub error: f64,
 }
@@ -84,14 +91,48 @@ pub fn codec(
         decodes.push(decoded - encoded);
         copies.push(copied - decoded);
     }
+    let (sent_bytes, compress_ns, decompress_ns) = sending(&payload, runs, clock);
     Ok(CodecFigures {
         parameters: values.len(),
         payload_bytes: payload.len(),
         encode_ns: median(encodes),
         decode_ns: median(decodes),
         copy_ns: median(copies),
+        sent_bytes,
+        compress_ns,
+        decompress_ns,
         error,
     })
+}
+
+/// Bytes of a payload's chunks on their way, and the times to compress and to decompress them.
+fn sending(payload: &[u8], runs: usize, clock: Clock<'_>) -> (u64, u64, u64) {
+    let (mut compresses, mut decompresses) = (Vec::new(), Vec::new());
+    let mut chunk = vec![0; CHUNK_LEN];
+    let mut sent = 0;
+    for run in 0..=runs {
+        let began = clock();
+        let chunks = black_box(payload).chunks(CHUNK_LEN);
+        let frames: Vec<_> = chunks.map(compressed::compress).collect();
+        let compressed = clock();
+        for (plain, frame) in payload.chunks(CHUNK_LEN).zip(&frames) {
+            if let Some(frame) = frame {
+                let back = compressed::decompress(frame, &mut chunk[..plain.len()]);
+                back.expect("a frame of ours is whole");
+                black_box(&mut chunk);
+            }
+        }
+        let decompressed = clock();
+        if run > 0 {
+            compresses.push(compressed - began);
+            decompresses.push(decompressed - compressed);
+        }
+        let lengths = payload.chunks(CHUNK_LEN).zip(&frames);
+        sent = lengths
+            .map(|(plain, frame)| frame.as_ref().map_or(plain.len(), Vec::len) as u64)
+            .sum();
+    }
+    (sent, median(compresses), median(decompresses))
 }
 
 /// What was measured of a fold. Times are the medians of all runs, in nanoseconds.
@@ -209,6 +250,11 @@ mod tests {
         );
         assert_eq!(found.payload_bytes, 16 + 5000 + 4 * 20);
         assert!(found.error > 0.001 && found.error < 0.02, "{}", found.error);
+        assert!(
+            (4500..5000).contains(&found.sent_bytes),
+            "{}",
+            found.sent_bytes
+        );
         let exact = codec(Codec::F32, &layout, &values, 1, &mut clock).expect("finite");
         assert_eq!(exact.error, 0.0);
     }

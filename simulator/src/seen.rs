@@ -2,6 +2,7 @@
 
 use crate::schedule::Effect;
 use archipel_protocol::{
+    blob::compressed,
     charter::{Charter, Plan},
     fragments::Fragments,
     ids::{BlobHash, MemberId, Root, Round, RunId, Timestamp},
@@ -36,19 +37,31 @@ pub struct Payload {
     /// As encoded.
     pub bytes: Vec<u8>,
     whole: OnceLock<bool>,
+    sent: OnceLock<u64>,
 }
 
 impl Payload {
     /// Bytes under a hash, whether it is theirs or not.
     pub fn new(hash: BlobHash, bytes: Vec<u8>) -> Self {
-        let whole = OnceLock::new();
-        Self { hash, bytes, whole }
+        Self {
+            hash,
+            bytes,
+            whole: OnceLock::new(),
+            sent: OnceLock::new(),
+        }
     }
 
     /// True where the hash is that of the bytes: hashed once for all who hold them.
     pub fn is_whole(&self) -> bool {
         let hash = || blake3::hash(&self.bytes);
         *self.whole.get_or_init(|| *hash().as_bytes() == self.hash.0)
+    }
+
+    /// Bytes on the links where chunks travel compressed: compressed once for all who ask.
+    pub fn sent_bytes(&self) -> u64 {
+        *self
+            .sent
+            .get_or_init(|| compressed::sent_bytes(&self.bytes))
     }
 }
 

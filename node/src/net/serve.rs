@@ -9,7 +9,7 @@ use super::{
     wire::{self, FrameFailure, Part, Request, Status},
 };
 use archipel_protocol::{
-    blob::{CHUNK_LEN, Outline, OutlineError},
+    blob::{CHUNK_LEN, Outline, OutlineError, compressed},
     ids::{BlobHash, MemberId},
 };
 use futures::{AsyncWriteExt as _, StreamExt as _};
@@ -190,17 +190,18 @@ impl Server {
         if info.is_none_or(|info| info.len != request.len) {
             return (Status::Absent, Vec::new());
         }
+        let (hash, len) = (request.hash, request.len);
         let found = match request.part {
             Part::Outline => {
-                let outline = self.outline(request.hash, request.len).await;
-                outline.map(|outline| outline.values().as_flattened().to_vec())
+                let outline = self.outline(hash, len).await;
+                outline.map(|o| (Status::Here, o.values().as_flattened().to_vec()))
             }
-            Part::Chunk(index) => self.chunk(request.hash, request.len, index).await,
+            Part::Chunk(index) => self.chunk(hash, len, index, false).await,
+            Part::Compressible(index) => self.chunk(hash, len, index, true).await,
         };
         match found {
-            Ok(body) => (Status::Here, body),
+            Ok(answer) => answer,
             Err(error) => {
-                let hash = request.hash;
                 tracing::error!(%hash, %error, "a blob of this member cannot be served");
                 if let ServeError::Damaged { found } = error {
                     let _ = self.events.send(NetEvent::Damaged { hash, found }).await;
@@ -210,15 +211,32 @@ impl Server {
         }
     }
 
-    async fn chunk(&self, hash: BlobHash, len: u64, index: u32) -> Result<Vec<u8>, ServeError> {
+    /// A chunk as it is, or compressed where that may be and makes it shorter.
+    async fn chunk(
+        &self,
+        hash: BlobHash,
+        len: u64,
+        index: u32,
+        compressible: bool,
+    ) -> Result<(Status, Vec<u8>), ServeError> {
         let offset = u64::from(index) * CHUNK_LEN as u64;
         let wanted = (len - offset).min(CHUNK_LEN as u64) as u32;
         let source = self.source.clone();
-        let bytes = blocking(move || source.read(&hash, offset, wanted)).await?;
-        if bytes.len() != wanted as usize {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        Ok(bytes)
+        blocking(move || {
+            let bytes = source.read(&hash, offset, wanted)?;
+            if bytes.len() != wanted as usize {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            let frame = match compressible {
+                true => compressed::compress(&bytes),
+                false => None,
+            };
+            Ok(match frame {
+                Some(frame) => (Status::Compressed, frame),
+                None => (Status::Here, bytes),
+            })
+        })
+        .await
     }
 
     /// The outline of a blob: computed once, however many ask.

@@ -1,19 +1,23 @@
-//! Frames of the bulk plane: `/archipel/blob/1`.
+//! Frames of the bulk plane: `/archipel/blob/2`.
 //!
 //! One stream carries any number of requests for one or several blobs; answers come in the order
 //! of the requests, so a receiver keeps many on their way. All numbers are big-endian.
 //!
 //! | request | bytes | | answer | bytes |
 //! |---|---|---|---|---|
-//! | what: 1 outline, 2 chunk | 1 | | status: 0 here, 1 absent, 2 busy, 3 failed | 1 |
-//! | blob hash | 32 | | length of the body; 0 unless here | 4 |
+//! | what: 1 outline, 2 chunk, 3 chunk that may be compressed | 1 | | status | 1 |
+//! | blob hash | 32 | | length of the body | 4 |
 //! | blob length | 8 | | body: chaining values or the chunk | |
 //! | chunk number; 0 for an outline | 4 | | | |
 //!
-//! A receiver knows the length of every body before it asks. An answer with another length is
-//! refused before anything is allocated.
+//! Status: 0 here, 1 absent, 2 busy, 3 failed, 4 here and compressed. Without a body the length is
+//! 0. A receiver knows the length of every body before it asks, and the most a compressed one may
+//! have. An answer with another length is refused before anything is allocated.
 
-use archipel_protocol::ids::BlobHash;
+use archipel_protocol::{
+    blob::compressed::{self, DecompressError},
+    ids::BlobHash,
+};
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use std::io;
 
@@ -26,7 +30,7 @@ pub(super) const ANSWER_HEAD_LEN: usize = 1 + 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// The request asks for something unknown.
-    #[error("expected a request for an outline (1) or a chunk (2), found {found}")]
+    #[error("expected a request for an outline (1) or a chunk (2, 3), found {found}")]
     Kind {
         /// The byte that came.
         found: u8,
@@ -46,7 +50,7 @@ pub enum WireError {
         len: u64,
     },
     /// The answer has an unknown status.
-    #[error("expected an answer's status from 0 to 3, found {found}")]
+    #[error("expected an answer's status from 0 to 4, found {found}")]
     Status {
         /// The byte that came.
         found: u8,
@@ -59,6 +63,17 @@ pub enum WireError {
         /// The length that was announced.
         found: u32,
     },
+    /// A compressed body has another length than one may have.
+    #[error("expected a compressed body of 1 to {most} bytes, found {found} announced")]
+    Compressed {
+        /// The longest that was worth compressing; 0 where nobody asked for one.
+        most: u32,
+        /// The length that was announced.
+        found: u32,
+    },
+    /// A compressed body is not what was asked for.
+    #[error("{0}")]
+    Decompress(#[from] DecompressError),
 }
 
 /// A frame that did not arrive: the stream broke, or the other side is not correct.
@@ -75,6 +90,8 @@ pub(super) enum FrameFailure {
 pub(super) enum Part {
     Outline,
     Chunk(u32),
+    /// A chunk that may come compressed.
+    Compressible(u32),
 }
 
 /// One request.
@@ -91,6 +108,7 @@ impl Request {
         let (kind, index) = match self.part {
             Part::Outline => (1, 0),
             Part::Chunk(index) => (2, index),
+            Part::Compressible(index) => (3, index),
         };
         let mut bytes = [0; REQUEST_LEN];
         bytes[0] = kind;
@@ -110,7 +128,8 @@ impl Request {
         let part = match (bytes[0], index) {
             (1, 0) => Part::Outline,
             (2, index) if index < count => Part::Chunk(index),
-            (1 | 2, found) => return Err(WireError::Index { found, count }),
+            (3, index) if index < count => Part::Compressible(index),
+            (1..=3, found) => return Err(WireError::Index { found, count }),
             (found, _) => return Err(WireError::Kind { found }),
         };
         Ok(Self { hash, len, part })
@@ -125,6 +144,7 @@ pub(super) enum Status {
     Absent = 1,
     Busy = 2,
     Failed = 3,
+    Compressed = 4,
 }
 
 impl Status {
@@ -134,6 +154,7 @@ impl Status {
             1 => Ok(Self::Absent),
             2 => Ok(Self::Busy),
             3 => Ok(Self::Failed),
+            4 => Ok(Self::Compressed),
             found => Err(WireError::Status { found }),
         }
     }
@@ -174,16 +195,31 @@ pub(super) async fn write_answer(
     Ok(head.len() + body.len())
 }
 
-/// Reads one answer into `body`, whose length is the length that the request implies.
+/// Reads one answer into `body`, whose length is the length that the request for `part` implies.
+/// Returns the bytes that came as well.
 pub(super) async fn read_answer(
     stream: &mut (impl AsyncRead + Unpin),
+    part: Part,
     body: &mut [u8],
-) -> Result<Status, FrameFailure> {
+) -> Result<(Status, usize), FrameFailure> {
     let mut head = [0; ANSWER_HEAD_LEN];
     stream.read_exact(&mut head).await?;
     let status = Status::decode(head[0])?;
     let found = u32::from_be_bytes(head[1..].try_into().expect("4 of the 5 bytes"));
     let implied = u32::try_from(body.len()).expect("bodies are far below 4 GiB");
+    if status == Status::Compressed {
+        let most = match part {
+            Part::Compressible(_) => compressed::most_bytes(body.len()) as u32,
+            Part::Outline | Part::Chunk(_) => 0,
+        };
+        if found == 0 || found > most {
+            return Err(WireError::Compressed { most, found }.into());
+        }
+        let mut frame = vec![0; found as usize];
+        stream.read_exact(&mut frame).await?;
+        compressed::decompress(&frame, body).map_err(WireError::from)?;
+        return Ok((Status::Here, head.len() + frame.len()));
+    }
     let expected = if status == Status::Here { implied } else { 0 };
     if found != expected {
         return Err(WireError::Length { expected, found }.into());
@@ -191,7 +227,7 @@ pub(super) async fn read_answer(
     if status == Status::Here {
         stream.read_exact(body).await?;
     }
-    Ok(status)
+    Ok((status, head.len() + expected as usize))
 }
 
 #[cfg(test)]
@@ -210,7 +246,12 @@ mod tests {
 
     #[test]
     fn requests_survive_the_wire() {
-        for part in [Part::Outline, Part::Chunk(0), Part::Chunk(3)] {
+        for part in [
+            Part::Outline,
+            Part::Chunk(0),
+            Part::Chunk(3),
+            Part::Compressible(3),
+        ] {
             let bytes = request(part).encode();
             assert_eq!(Request::decode(&bytes), Ok(request(part)));
             let read = block_on(read_request(&mut &bytes[..])).expect("whole");
@@ -247,10 +288,11 @@ mod tests {
         block_on(write_answer(&mut sent, Status::Here, b"abc")).expect("memory takes it");
         let sent = sent.into_inner();
         let mut body = [0; 3];
-        let status = block_on(read_answer(&mut &sent[..], &mut body)).expect("whole");
-        assert_eq!((status, &body), (Status::Here, b"abc"));
+        let part = Part::Chunk(0);
+        let came = block_on(read_answer(&mut &sent[..], part, &mut body)).expect("whole");
+        assert_eq!((came, &body), ((Status::Here, sent.len()), b"abc"));
 
-        let cases: [(&[u8], WireError); 3] = [
+        let cases: [(&[u8], WireError); 4] = [
             (
                 &[0, 255, 255, 255, 255],
                 WireError::Length {
@@ -265,12 +307,44 @@ mod tests {
                     found: 3,
                 },
             ),
-            (&[4, 0, 0, 0, 0], WireError::Status { found: 4 }),
+            (&[5, 0, 0, 0, 0], WireError::Status { found: 5 }),
+            (
+                &[4, 0, 0, 0, 2, 1, 1],
+                WireError::Compressed { most: 0, found: 2 },
+            ),
         ];
         for (bytes, expected) in cases {
-            let refused = block_on(read_answer(&mut &bytes[..], &mut body));
+            let refused = block_on(read_answer(&mut &bytes[..], part, &mut body));
             let same = matches!(&refused, Err(FrameFailure::Wire(found)) if *found == expected);
             assert!(same, "{refused:?}, expected {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_answer_is_the_chunk() {
+        let chunk = [5; 4000];
+        let frame = compressed::compress(&chunk).expect("one byte repeated");
+        let mut sent = futures::io::Cursor::new(Vec::new());
+        block_on(write_answer(&mut sent, Status::Compressed, &frame)).expect("memory takes it");
+        let sent = sent.into_inner();
+        let read = |part, sent: &[u8], body: &mut [u8]| {
+            block_on(read_answer(&mut &sent[..], part, body)).map_err(|error| error.to_string())
+        };
+        let mut body = [0; 4000];
+        let came = read(Part::Compressible(0), &sent, &mut body);
+        assert_eq!(came, Ok((Status::Here, sent.len())));
+        assert_eq!(body, chunk);
+
+        let mut longer = [0; 4001];
+        let refused = read(Part::Compressible(0), &sent, &mut longer);
+        assert!(refused.is_err_and(|error| error.contains("found one of 4000")));
+        let refused = read(Part::Chunk(0), &sent, &mut body);
+        assert!(refused.is_err_and(|error| error.contains("1 to 0 bytes")));
+        let plain = [&[4, 0, 0, 0x0f, 0xa0][..], &chunk].concat();
+        let refused = read(Part::Compressible(0), &plain, &mut body);
+        assert!(refused.is_err_and(|error| error.contains("1 to 3875 bytes")));
+        for len in 5..sent.len() {
+            assert!(read(Part::Compressible(0), &sent[..len], &mut body).is_err());
         }
     }
 
@@ -278,7 +352,7 @@ mod tests {
         #[test]
         fn any_bytes_decode_to_what_encodes_to_them_or_are_refused(
             bytes in prop::collection::vec(any::<u8>(), REQUEST_LEN),
-            kind in 0u8..4,
+            kind in 0u8..5,
         ) {
             let mut bytes: [u8; REQUEST_LEN] = bytes.try_into().expect("the right length");
             bytes[0] = kind;

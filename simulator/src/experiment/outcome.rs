@@ -50,16 +50,23 @@ impl Outcome {
 
     /// Bytes of payloads that a member sends in a round on average, what it passes on included.
     pub fn payload_bytes(&self) -> f64 {
-        let each = |run: &Findings| {
-            let sent: u64 = run
-                .members
-                .iter()
-                .filter_map(|m| m.bytes.get("payload"))
-                .sum();
-            sent as f64 / run.members.len().max(1) as f64 / run.rounds_done.max(1) as f64
-        };
+        self.mean_of(|run| sent(run) / run.rounds_done.max(1) as f64)
+    }
+
+    /// Bytes of payloads that a member sends in the whole run, what it passes on included.
+    pub fn all_payload_bytes(&self) -> f64 {
+        self.mean_of(sent)
+    }
+
+    fn mean_of(&self, each: impl Fn(&Findings) -> f64) -> f64 {
         mean(&self.runs.iter().map(each).collect::<Vec<_>>())
     }
+}
+
+/// Bytes of payloads that a member sends in a run on average.
+fn sent(run: &Findings) -> f64 {
+    let bytes = run.members.iter().filter_map(|m| m.bytes.get("payload"));
+    bytes.sum::<u64>() as f64 / run.members.len().max(1) as f64
 }
 
 /// How much worse an arm ends than another, seed by seed: with the same draws for both, what a seed
@@ -147,9 +154,9 @@ fn judged(check: &Check, arm: &Outcome, against: &Outcome) -> Judged {
             (wanted, format!("{found:+.2} %"), found.abs() <= limit)
         }
         Wanted::FewerBytes(limit) => {
-            let found = against.payload_bytes() / arm.payload_bytes().max(1.0);
+            let found = against.all_payload_bytes() / arm.all_payload_bytes().max(1.0);
             let wanted = format!("bytes of {name} ≤ {other} / {limit}");
-            (wanted, format!("1 / {found:.1}"), found >= limit)
+            (wanted, format!("1 / {found:.2}"), found >= limit)
         }
     };
     Judged {

@@ -136,6 +136,10 @@ pub struct NetworkSpec {
     pub bandwidth_model: BandwidthModel,
     /// Whether bulk flows start slowly and are capped by loss, as TCP's are.
     pub tcp: bool,
+    /// Whether payloads travel compressed, chunk by chunk, as a node's do. States travel as long as
+    /// they are.
+    #[serde(default)]
+    pub compress: bool,
     /// A payload's length on the links, where it is to differ from the real one.
     pub payload_bytes: Option<u64>,
     /// A state's length on the links, where it is to differ from the real one.

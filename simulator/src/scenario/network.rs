@@ -10,13 +10,14 @@ use super::{
 use archipel_protocol::charter::Plan;
 
 /// The keys of `[network]`.
-pub(super) const KEYS: [&str; 8] = [
+pub(super) const KEYS: [&str; 9] = [
     "latency",
     "jitter",
     "loss",
     "duplicate",
     "bandwidth_model",
     "tcp",
+    "compress",
     "payload",
     "state",
 ];
@@ -91,6 +92,7 @@ pub(super) fn read(table: Option<&Table<'_>>, members: &Members) -> Read<Links> 
             field.one_of("bandwidth model", &models)
         })?,
         tcp: field("tcp").map_or(Ok(true), |field| field.flag())?,
+        compress: field("compress").map_or(Ok(false), |field| field.flag())?,
         payload_bytes: None,
         state_bytes: None,
     };

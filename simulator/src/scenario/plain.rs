@@ -61,6 +61,7 @@ impl Scenario {
                 duplicate: 0.0,
                 bandwidth_model: BandwidthModel::Maxmin,
                 tcp: false,
+                compress: false,
                 payload_bytes: None,
                 state_bytes: None,
             },

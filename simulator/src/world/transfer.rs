@@ -59,8 +59,13 @@ impl World {
         let Some((holder, payload)) = found else {
             return self.begin_work(site, GIVE_UP_US, Work::Fetch(task, None));
         };
-        let real = payload.bytes.len() as u64;
-        let bytes = self.scenario.network.payload_bytes.unwrap_or(real);
+        let network = &self.scenario.network;
+        let bytes = network
+            .payload_bytes
+            .unwrap_or_else(|| match network.compress {
+                true => payload.sent_bytes(),
+                false => payload.bytes.len() as u64,
+            });
         let work = Work::Fetch(task, Some((holder, payload)));
         self.transfer(holder, site, bytes, "payload", work);
     }

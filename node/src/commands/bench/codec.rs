@@ -6,7 +6,7 @@ use crate::cli::text::{bytes, grouped};
 use anyhow::Context;
 use archipel_protocol::{
     charter::plan::CodecKind,
-    codec::{Codec, encode},
+    codec::encode,
     measure::{self, CodecFigures},
 };
 use clap::Args;
@@ -46,20 +46,6 @@ pub(super) fn named(name: &str) -> Result<CodecKind, String> {
     })
 }
 
-impl CodecArgs {
-    fn codec(&self, kind: CodecKind) -> Codec {
-        let (chunk, keep) = (self.chunk, self.keep);
-        match kind {
-            CodecKind::F32 => Codec::F32,
-            CodecKind::Bf16 => Codec::Bf16,
-            CodecKind::Int8 => Codec::Int8,
-            CodecKind::Int4 => Codec::Int4,
-            CodecKind::TopK2Bit => Codec::TopK2Bit { chunk, keep },
-            CodecKind::Demo => Codec::Demo { chunk, keep },
-        }
-    }
-}
-
 /// What was measured of one codec, with the memory it took beside the update.
 struct Row {
     kind: CodecKind,
@@ -72,8 +58,17 @@ impl Row {
         4e3 * self.figures.parameters as f64 / ns.max(1) as f64
     }
 
+    /// Of the payload's own bytes: what is compressed is what is sent.
+    fn payload_megabytes_a_second(&self, ns: u64) -> f64 {
+        1e3 * self.figures.payload_bytes as f64 / ns.max(1) as f64
+    }
+
     fn bits(&self) -> f64 {
-        8.0 * self.figures.payload_bytes as f64 / self.figures.parameters as f64
+        self.bits_of(self.figures.payload_bytes as u64)
+    }
+
+    fn bits_of(&self, bytes: u64) -> f64 {
+        8.0 * bytes as f64 / self.figures.parameters as f64
     }
 
     fn json(&self, source: &str) -> Value {
@@ -84,6 +79,10 @@ impl Row {
             "encode_mb_s": self.megabytes_a_second(figures.encode_ns),
             "decode_mb_s": self.megabytes_a_second(figures.decode_ns),
             "memcpy_mb_s": self.megabytes_a_second(figures.copy_ns),
+            "sent_bytes": figures.sent_bytes,
+            "sent_bits_per_param": self.bits_of(figures.sent_bytes),
+            "compress_mb_s": self.payload_megabytes_a_second(figures.compress_ns),
+            "decompress_mb_s": self.payload_megabytes_a_second(figures.decompress_ns),
             "peak_bytes": self.peak_bytes, "rel_error": figures.error,
         })
     }
@@ -93,7 +92,7 @@ impl Row {
         let share = |ns: u64| figures.copy_ns as f64 / ns.max(1) as f64;
         let peak = self.peak_bytes.map_or("-".to_owned(), bytes);
         format!(
-            "{:10} {:>8.4} {:>9.0} {:>5.2} {:>9.0} {:>5.2} {:>9.0} {:>10} {:>8.4}",
+            "{:10} {:>8.4} {:>9.0} {:>5.2} {:>9.0} {:>5.2} {:>9.0} {:>10} {:>8.4} {:>8.4}",
             self.kind.name(),
             self.bits(),
             self.megabytes_a_second(figures.encode_ns),
@@ -102,7 +101,8 @@ impl Row {
             share(figures.decode_ns),
             self.megabytes_a_second(figures.copy_ns),
             peak,
-            figures.error
+            figures.error,
+            self.bits_of(figures.sent_bytes),
         )
     }
 }
@@ -119,19 +119,20 @@ pub(super) fn run(args: &CodecArgs) -> anyhow::Result<()> {
     };
     if !args.json {
         println!(
-            "{} parameters, {name}; MB/s of f32 and beside it the share of memcpy",
+            "{} parameters, {name}; MB/s of f32 and beside it the share of memcpy; sent: bits with \
+             zstd",
             grouped(values.len() as u64)
         );
         println!(
-            "{:10} {:>8} {:>9} {:>5} {:>9} {:>5} {:>9} {:>10} {:>8}",
-            "codec", "bits", "encode", "", "decode", "", "memcpy", "memory", "error"
+            "{:10} {:>8} {:>9} {:>5} {:>9} {:>5} {:>9} {:>10} {:>8} {:>8}",
+            "codec", "bits", "encode", "", "decode", "", "memcpy", "memory", "error", "sent"
         );
     }
     let began = Instant::now();
     for kind in kinds.iter().copied() {
         let mut clock = || began.elapsed().as_nanos() as u64;
         let before = memory::begin();
-        let codec = args.codec(kind);
+        let codec = kind.codec(args.chunk, args.keep);
         let figures = measure::codec(codec, &layout, &values, args.runs as usize, &mut clock)?;
         let row = Row {
             kind,

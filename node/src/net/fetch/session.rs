@@ -7,7 +7,7 @@ use super::{
 use crate::net::{
     BLOB_PROTOCOL,
     identity::peer_of,
-    wire::{self, ANSWER_HEAD_LEN, FrameFailure, Part, REQUEST_LEN, Request, Status},
+    wire::{self, FrameFailure, Part, REQUEST_LEN, Request, Status},
 };
 use archipel_protocol::{blob::Outline, ids::MemberId};
 use futures::AsyncWriteExt as _;
@@ -154,7 +154,7 @@ impl Session<'_> {
         let reading = Duration::from_secs(self.job.len / OUTLINE_RATE);
         let mut values = vec![[0; 32]; self.job.outline_values()];
         let patience = self.fetcher.limits.chunk_timeout + reading;
-        self.answer(stream, values.as_flattened_mut(), patience)
+        self.answer(stream, Part::Outline, values.as_flattened_mut(), patience)
             .await?;
         let outline = Outline::verify(self.job.hash, self.job.len, values)
             .map_err(|error| End::Refused(error.into()))?;
@@ -181,7 +181,7 @@ impl Session<'_> {
             while flying.len() < depth
                 && let Some(chunk) = self.job.take(self.worker, limits.steal_after)
             {
-                self.ask(stream, Part::Chunk(chunk)).await?;
+                self.ask(stream, self.part(chunk)).await?;
                 flying.push_back((chunk, Instant::now()));
             }
             if flying.len() > before {
@@ -193,7 +193,7 @@ impl Session<'_> {
             };
             let (offset, len) = outline.span(chunk).expect("the schedule holds real chunks");
             let mut bytes = vec![0; len];
-            self.answer(stream, &mut bytes, limits.chunk_timeout)
+            self.answer(stream, self.part(chunk), &mut bytes, limits.chunk_timeout)
                 .await?;
             outline
                 .check(chunk, &bytes)
@@ -237,24 +237,28 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// How a chunk is asked for.
+    fn part(&self, chunk: u32) -> Part {
+        match self.fetcher.limits.compress {
+            true => Part::Compressible(chunk),
+            false => Part::Chunk(chunk),
+        }
+    }
+
     async fn answer(
         &self,
         stream: &mut Stream,
+        part: Part,
         body: &mut [u8],
         patience: Duration,
     ) -> Result<(), End> {
-        let status = match timeout(patience, wire::read_answer(stream, body)).await {
-            Ok(status) => status?,
+        let (status, came) = match timeout(patience, wire::read_answer(stream, part, body)).await {
+            Ok(answer) => answer?,
             Err(_) => return Err(End::Broken),
         };
-        let len = if status == Status::Here {
-            body.len()
-        } else {
-            0
-        };
-        self.fetcher.traffic.bulk_received(ANSWER_HEAD_LEN + len);
+        self.fetcher.traffic.bulk_received(came);
         match status {
-            Status::Here => Ok(()),
+            Status::Here | Status::Compressed => Ok(()),
             Status::Absent | Status::Failed => Err(End::Absent),
             Status::Busy => Err(End::Busy),
         }

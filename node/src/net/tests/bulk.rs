@@ -394,3 +394,37 @@ async fn quic_goes_first_and_tcp_where_quic_does_not_answer() {
         spoke.net.shutdown().await;
     }
 }
+
+/// Levels near zero, as `int8` writes them.
+fn levels(count: usize) -> Vec<u8> {
+    let sum = |bytes: &[u8]| bytes.iter().map(|byte| i32::from(*byte)).sum::<i32>() / 8;
+    let level = |bytes: &[u8]| (sum(bytes) - 127 * 8 / 8) as u8;
+    noise(8 * count).chunks(8).map(level).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunks_travel_compressed_where_that_makes_them_shorter() {
+    let blobs = [levels(LEN), noise(LEN)];
+    let shelf = Shelf::with(&[&blobs[0], &blobs[1]]);
+    let mut taken = Vec::new();
+    for compress in [true, false] {
+        let mut hub = patient();
+        hub.limits.compress = compress;
+        let nodes = star(hub, Shelf::with(&[]), vec![shelf.clone()]).await;
+        for blob in &blobs {
+            let before = nodes[0].net.status().traffic;
+            let holders = vec![nodes[1].member()];
+            let outcome = nodes[0].net.fetch(name(blob), LEN as u64, holders).await;
+            assert_eq!(&outcome.expect("the holder is honest").bytes, blob);
+            let after = nodes[0].net.status().traffic;
+            taken.push((after.bulk_received - before.bulk_received) as f64 / LEN as f64);
+        }
+    }
+    let [levels, noise, levels_plain, noise_plain] = taken[..] else {
+        unreachable!("two blobs, twice")
+    };
+    assert!((0.6..0.9).contains(&levels), "{taken:?}");
+    for plain in [noise, levels_plain, noise_plain] {
+        assert!((1.0..1.001).contains(&plain), "{taken:?}");
+    }
+}

@@ -5,8 +5,8 @@
 //! length, and what may be absent a byte 0 or 1 before it.
 
 use super::{
-    AggregationRule, BaseRule, CodecKind, DataClass, DataPlan, ExchangePlan, InnerOptimizer,
-    InnerPlan, ModelPlan, OuterPlan, OuterRule, Plan, TimingPlan, Tokenizer,
+    AggregationRule, BaseRule, DataClass, DataPlan, ExchangePlan, InnerOptimizer, InnerPlan,
+    ModelPlan, OuterPlan, OuterRule, Plan, TimingPlan, Tokenizer,
 };
 use crate::{charter::Decimal, encoding::Canonical, ids::Digest};
 
@@ -86,14 +86,7 @@ fn outer(plan: &OuterPlan, out: &mut Canonical) {
 }
 
 fn exchange(plan: &ExchangePlan, out: &mut Canonical) {
-    out.u8(match plan.codec {
-        CodecKind::F32 => 1,
-        CodecKind::Int8 => 2,
-        CodecKind::TopK2Bit => 3,
-        CodecKind::Bf16 => 4,
-        CodecKind::Int4 => 5,
-        CodecKind::Demo => 6,
-    });
+    out.u8(plan.codec.codec(plan.chunk, plan.keep).id());
     out.u32(plan.chunk).u32(plan.keep);
     match plan.error_feedback {
         None => out.u8(0),

@@ -9,18 +9,25 @@ use crate::layout::Layout;
 use crate::outer::Outer;
 use crate::rule::{Caps, Rule};
 
+impl CodecKind {
+    /// The codec, with the chunk and the kept values of the sparse ones.
+    pub const fn codec(self, chunk: u32, keep: u32) -> Codec {
+        match self {
+            Self::F32 => Codec::F32,
+            Self::Int8 => Codec::Int8,
+            Self::TopK2Bit => Codec::TopK2Bit { chunk, keep },
+            Self::Bf16 => Codec::Bf16,
+            Self::Int4 => Codec::Int4,
+            Self::Demo => Codec::Demo { chunk, keep },
+        }
+    }
+}
+
 impl Plan {
     /// The codec of every payload.
     pub fn codec(&self) -> Codec {
-        let (chunk, keep) = (self.exchange.chunk, self.exchange.keep);
-        match self.exchange.codec {
-            CodecKind::F32 => Codec::F32,
-            CodecKind::Int8 => Codec::Int8,
-            CodecKind::TopK2Bit => Codec::TopK2Bit { chunk, keep },
-            CodecKind::Bf16 => Codec::Bf16,
-            CodecKind::Int4 => Codec::Int4,
-            CodecKind::Demo => Codec::Demo { chunk, keep },
-        }
+        let exchange = &self.exchange;
+        exchange.codec.codec(exchange.chunk, exchange.keep)
     }
 
     /// Checks a valid plan against the layout that the trainer makes of its model: same number of
@@ -212,14 +219,7 @@ mod tests {
             shape: vec![4096, 16],
         };
         let layout = Layout::new(vec![spec]).expect("one tensor is a layout");
-        for codec in [
-            CodecKind::F32,
-            CodecKind::Bf16,
-            CodecKind::Int8,
-            CodecKind::Int4,
-            CodecKind::TopK2Bit,
-            CodecKind::Demo,
-        ] {
+        for codec in CodecKind::ALL {
             let mut plan = Plan::nano();
             plan.exchange.codec = codec;
             let said = plan.exchange.payload_bytes(layout.parameters() as u64);

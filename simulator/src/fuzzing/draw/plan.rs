@@ -30,6 +30,7 @@ pub(super) fn draw(seed: u64, scenario: &mut Scenario) {
     timing.resend_ms = timing.resend_ms.max(10);
     timing.hold_batch_ms = one(&mut draws, &[0, 5, timing.hold_batch_ms]).min(timing.delta_ms);
     timing.deadline_mad_factor = decimal(one(&mut draws, &["0", "1", "3", "10"]));
+    scenario.network.compress = draws.chance(0.3);
 }
 
 fn exchange(draws: &mut Draws, scenario: &mut Scenario) {

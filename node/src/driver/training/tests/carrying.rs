@@ -91,58 +91,43 @@ fn steps_ahead_that_were_cut_short_are_finished_later() {
     assert_eq!(task, expected);
 }
 
-#[test]
-fn a_process_that_begins_anew_goes_on_from_what_was_left() {
-    let (expected, disk) = (expected(), Disk::new());
+/// Trains the first round, and through so many steps of the second; then a new process ends that
+/// one. Returns the step of the snapshot it began from, and what it trained.
+fn interrupted(steps: u64, run_ahead: bool) -> (u64, Trained) {
+    let disk = Disk::new();
     let [first, second] = tasks(&disk);
-    let (mut bench, store, _arrivals) = disk.bench_of(carrying());
-    trained(&mut bench, &first);
-    bench.run_ahead(1, &first).expect("trains on");
-    drop((bench, store));
-    // It trains through five of six steps, and ends: a snapshot of four, behind the blend, is left.
-    let (mut bench, store, _arrivals) = disk.bench_of(carrying());
+    let mut opened = disk.bench_of(carrying());
+    trained(&mut opened.0, &first);
+    if run_ahead {
+        opened.0.run_ahead(1, &first).expect("trains on");
+        drop(opened);
+        opened = disk.bench_of(carrying());
+    }
+    let bench = &mut opened.0;
     let base = bench.states.load(&disk.base).expect("kept").1.parameters;
     let data = bench.data.take().expect("opened");
     let limited = Limited {
         data: &data,
-        left: AtomicU64::new(5 * 2),
+        left: AtomicU64::new(steps * 2),
     };
     assert!(bench.run_steps_on(&limited, 1, &second, &base).is_err());
-    let head = bench
-        .workbook
-        .snapshot(base.len())
-        .expect("sound")
-        .expect("kept")
-        .head;
-    assert_eq!(head.step, 4);
-    drop((bench, store));
+    let snapshot = bench.workbook.snapshot(base.len()).expect("sound");
+    drop(opened);
     let (mut bench, _store, _arrivals) = disk.bench_of(carrying());
-    assert_eq!(trained(&mut bench, &second), expected);
+    let step = snapshot.expect("kept").head.step;
+    (step, trained(&mut bench, &second))
+}
+
+#[test]
+fn a_process_that_begins_anew_goes_on_from_what_was_left() {
+    // Five of six steps: a snapshot of four, behind the blend, is left.
+    assert_eq!(interrupted(5, true), (4, expected()));
 }
 
 #[test]
 fn a_snapshot_where_the_steps_ahead_end_is_blended_once() {
-    let (expected, disk) = (expected(), Disk::new());
-    let [first, second] = tasks(&disk);
-    let (mut bench, store, _arrivals) = disk.bench_of(carrying());
-    trained(&mut bench, &first);
-    let base = bench.states.load(&disk.base).expect("kept").1.parameters;
-    let data = bench.data.take().expect("opened");
-    let limited = Limited {
-        data: &data,
-        left: AtomicU64::new(3 * 2),
-    };
-    assert!(bench.run_steps_on(&limited, 1, &second, &base).is_err());
-    let head = bench
-        .workbook
-        .snapshot(base.len())
-        .expect("sound")
-        .expect("kept")
-        .head;
-    assert_eq!(head.step, 3, "before the blend");
-    drop((bench, store));
-    let (mut bench, _store, _arrivals) = disk.bench_of(carrying());
-    assert_eq!(trained(&mut bench, &second), expected);
+    // Three of six steps: a snapshot before the blend is left.
+    assert_eq!(interrupted(3, false), (3, expected()));
 }
 
 #[test]
