@@ -4,10 +4,11 @@ use super::Experiment;
 
 /// The names of all, and their files.
 #[rustfmt::skip]
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 13] = [
     ("b-quadratic", include_str!("../../experiments/b-quadratic.toml")),
     ("b-rules", include_str!("../../experiments/b-rules.toml")),
     ("b-sparse", include_str!("../../experiments/b-sparse.toml")),
+    ("long-run", include_str!("../../experiments/long-run.toml")),
     ("outer-rules", include_str!("../../experiments/outer-rules.toml")),
     ("r1-members", include_str!("../../experiments/r1-members.toml")),
     ("r10-inner-state", include_str!("../../experiments/r10-inner-state.toml")),

@@ -78,8 +78,8 @@ async fn malformed_frames_name_their_sender_and_end_the_stream() {
             },
         ),
         bulk(
-            [vec![3], vec![0; 44]].concat(),
-            WireError::Kind { found: 3 },
+            [vec![4], vec![0; 44]].concat(),
+            WireError::Kind { found: 4 },
         ),
         bulk(
             [vec![2], vec![0; 44]].concat(),
