@@ -28,12 +28,11 @@ pub(crate) fn picture(arms: &[Arm], unit: &str) -> String {
         width: svg.width() - LEFT_PX - 24.0,
         height: PITCH_PX * arms.len() as f64 + 8.0,
     };
+    let bound = bound(arms);
+    let near = || arms.iter().filter(|arm| arm.mean <= bound);
     let reach = |arm: &Arm| [arm.mean - arm.sigma, arm.mean + arm.sigma];
-    let spread = arms.iter().flat_map(reach);
-    let values = arms
-        .iter()
-        .flat_map(|arm| arm.losses.iter().copied())
-        .chain(spread);
+    let losses = near().flat_map(|arm| arm.losses.iter().copied());
+    let values = losses.chain(near().flat_map(reach));
     let Some(axis) = Axis::over(values, Quantity::Number, Range::LogIfWide, area.across()) else {
         svg.text(
             (LEFT_PX, TOP_PX + 14.0),
@@ -53,13 +52,40 @@ pub(crate) fn picture(arms: &[Arm], unit: &str) -> String {
         let y = TOP_PX + PITCH_PX * (row as f64 + 0.5) + 4.0;
         let label = (LEFT_PX - 10.0, y + 4.0);
         svg.text_within(label, Anchor::End, "key", &arm.name, LEFT_PX - 20.0);
-        draw(&mut svg, &axis, arm, y);
+        match arm.mean.is_finite() && arm.mean > bound {
+            true => draw_far(&mut svg, area, arm, y),
+            false => draw(&mut svg, &axis, arm, y),
+        }
     }
     svg.finish_alone(
         area.bottom() + 48.0,
         "last losses of all arms",
         FIGURE_STYLE,
     )
+}
+
+/// The largest mean that is drawn to scale: twice the median, where no more than a quarter of the
+/// arms lie beyond it. Few that ran away would leave the others one dot.
+fn bound(arms: &[Arm]) -> f64 {
+    let mut means: Vec<f64> = arms.iter().map(|arm| arm.mean).collect();
+    means.retain(|mean| mean.is_finite());
+    means.sort_by(f64::total_cmp);
+    let Some(median) = means.get(means.len().saturating_sub(1) / 2) else {
+        return f64::INFINITY;
+    };
+    let bound = 2.0 * median;
+    let beyond = means.iter().filter(|mean| **mean > bound).count();
+    match 4 * beyond <= means.len() {
+        true => bound,
+        false => f64::INFINITY,
+    }
+}
+
+/// An arm that is not drawn to scale: its figures at the right edge.
+fn draw_far(svg: &mut Svg, area: Area, arm: &Arm, y: f64) {
+    let text = format!("{:.1} ± {:.1} →", arm.mean, arm.sigma);
+    let right = (area.left + area.width, y + 4.0);
+    svg.text(right, Anchor::End, "key", &text);
 }
 
 fn draw(svg: &mut Svg, axis: &Axis, arm: &Arm, y: f64) {
@@ -98,5 +124,28 @@ mod tests {
         assert_eq!(svg.matches(">diverged<").count(), 1);
         assert!(svg.contains("a &lt;b&gt;") && svg.contains("bits a byte"));
         assert!(picture(&[], "x").contains("No arm"));
+    }
+
+    #[test]
+    fn few_that_ran_away_are_written_and_not_drawn() {
+        let arm = |name: &str, mean: f64| Arm {
+            name: name.to_owned(),
+            mean,
+            sigma: 0.125,
+            losses: vec![mean; 3],
+        };
+        let near = ["a", "b", "c"].map(|name| arm(name, 3.0));
+        let mut arms = Vec::from(near);
+        arms.push(arm("far", 104.0));
+        let drawn = picture(&arms, "bits");
+        assert!(drawn.contains("104.0 ± 0.1 →"), "{drawn}");
+        assert_eq!(drawn.matches("<circle").count(), 3 * 4);
+        arms.push(arm("too", 50.0));
+        let drawn = picture(&arms, "bits");
+        assert!(
+            !drawn.contains('→'),
+            "two of five are too many to leave out"
+        );
+        assert_eq!(drawn.matches("<circle").count(), 5 * 4);
     }
 }
