@@ -7,7 +7,7 @@ use super::{
     svg::{Anchor, Area, Svg},
 };
 
-const LEFT_PX: f64 = 220.0;
+const LEFT_PX: f64 = 250.0;
 const TOP_PX: f64 = 24.0;
 const PITCH_PX: f64 = 20.0;
 
