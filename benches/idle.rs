@@ -167,6 +167,7 @@ fn found(dir: &Path) -> anyhow::Result<()> {
         external: Vec::new(),
         data: None,
         threads: None,
+        compress: None,
     };
     fs::write(dir.join(CONFIG_FILE), config.to_toml())?;
 

@@ -44,6 +44,9 @@ pub struct NodeConfig {
     pub data: Option<PathBuf>,
     /// Threads to train with, 1 to 1024; absent for all cores.
     pub threads: Option<u16>,
+    /// Whether payloads and states are asked for compressed; absent for yes. Where links are faster
+    /// than a gigabyte a second and processors are busy, no is better.
+    pub compress: Option<bool>,
 }
 
 /// Why `node.toml` is refused.
@@ -223,6 +226,10 @@ impl NodeConfig {
             Some(threads) => format!("threads = {threads}"),
             None => "# threads = 2".to_owned(),
         };
+        let compress = match self.compress {
+            Some(compress) => format!("compress = {compress}"),
+            None => "# compress = false".to_owned(),
+        };
         format!(
             "# The settings of one node. They are this site's own and agreed with nobody.\n\n\
              # The member's name, as in the charter.\nname = {name}\n\
@@ -230,7 +237,9 @@ impl NodeConfig {
              # Where to listen.\nlisten = {listen}\n\
              # Where other sites reach this node, if not there.\nexternal = {external}\n\
              # Prepared data (`archipel data prepare`), relative to this folder.\n{data}\n\
-             # Threads to train with; all cores where there is no such line.\n{threads}\n"
+             # Threads to train with; all cores where there is no such line.\n{threads}\n\
+             # Whether updates and states are asked for compressed; they are, without such a line.\n\
+             {compress}\n"
         )
     }
 }

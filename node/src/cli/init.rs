@@ -62,6 +62,7 @@ fn found(args: &InitArgs) -> anyhow::Result<(NodeConfig, MemberId)> {
         external: args.external.clone(),
         data: args.data.clone(),
         threads: args.threads,
+        compress: None,
     };
     let path = args.dir.join(CONFIG_FILE);
     let text = config.to_toml();

@@ -265,6 +265,7 @@ fn furnish(
         external: Vec::new(),
         data: Some(PathBuf::from(DATA_FOLDER)),
         threads: u16::try_from(threads).ok(),
+        compress: None,
     };
     key.save(&folder.join(KEY_FILE), name)?;
     Ok(write_new_file(

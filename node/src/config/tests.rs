@@ -14,6 +14,7 @@ fn config() -> NodeConfig {
         ],
         data: Some(PathBuf::from("a \"quoted\" folder")),
         threads: Some(2),
+        compress: Some(false),
     }
 }
 
@@ -26,6 +27,7 @@ fn what_is_written_reads_back() {
     let bare = NodeConfig {
         data: None,
         threads: None,
+        compress: None,
         external: Vec::new(),
         ..config()
     };

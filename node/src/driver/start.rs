@@ -190,6 +190,7 @@ fn net_config(site: &Site) -> anyhow::Result<NetConfig> {
     config.listen = site.config.listen.clone();
     config.external = site.config.external.clone();
     config.bootstrap = bootstrap(site);
+    config.limits.compress = site.config.compress.unwrap_or(true);
     let local = config.listen.iter().all(is_loopback);
     let has_role = |role| {
         site.charter
