@@ -82,7 +82,9 @@ impl Row {
             "sent_bytes": figures.sent_bytes,
             "sent_bits_per_param": self.bits_of(figures.sent_bytes),
             "compress_mb_s": self.payload_megabytes_a_second(figures.compress_ns),
-            "decompress_mb_s": self.payload_megabytes_a_second(figures.decompress_ns),
+            // Nothing was compressed where nothing became shorter.
+            "decompress_mb_s": (figures.sent_bytes < figures.payload_bytes as u64)
+                .then(|| self.payload_megabytes_a_second(figures.decompress_ns)),
             "peak_bytes": self.peak_bytes, "rel_error": figures.error,
         })
     }
