@@ -107,8 +107,8 @@ pub struct Limits {
     pub served_chunks: usize,
     /// Outlines kept on the serving side.
     pub outlines: usize,
-    /// Whether chunks are asked for compressed: 4 to 21 % fewer bytes of dense updates and of
-    /// states, for a second of a holder's processor every few hundred megabytes.
+    /// Whether chunks are asked for compressed: 8 to 21 % fewer bytes of dense updates, for about a
+    /// second of a holder's processor a gigabyte.
     pub compress: bool,
 }
 
