@@ -238,7 +238,7 @@ impl NodeConfig {
              # Where other sites reach this node, if not there.\nexternal = {external}\n\
              # Prepared data (`archipel data prepare`), relative to this folder.\n{data}\n\
              # Threads to train with; all cores where there is no such line.\n{threads}\n\
-             # Whether updates and states are asked for compressed; they are, without such a line.\n\
+             # Whether updates and states are asked for compressed; yes without such a line.\n\
              {compress}\n"
         )
     }
