@@ -398,7 +398,7 @@ async fn quic_goes_first_and_tcp_where_quic_does_not_answer() {
 /// Levels near zero, as `int8` writes them.
 fn levels(count: usize) -> Vec<u8> {
     let sum = |bytes: &[u8]| bytes.iter().map(|byte| i32::from(*byte)).sum::<i32>() / 8;
-    let level = |bytes: &[u8]| (sum(bytes) - 127 * 8 / 8) as u8;
+    let level = |bytes: &[u8]| (sum(bytes) - 127) as u8;
     noise(8 * count).chunks(8).map(level).collect()
 }
 
