@@ -132,6 +132,18 @@ impl Simplex {
             .map(|p| p as u16)
     }
 
+    /// The voters whose vote of any kind in a view is here, in member order.
+    pub fn voted(&self, view: View) -> Vec<MemberId> {
+        let votes = self.views.get(&view).map(|state| &state.votes);
+        let has = |position: usize| {
+            let mut voters = votes.into_iter().flat_map(|votes| votes.keys());
+            voters.any(|(_, voter)| usize::from(*voter) == position)
+        };
+        let voters = self.voters.iter().enumerate();
+        let voted = voters.filter(|(position, _)| has(*position));
+        voted.map(|(_, member)| *member).collect()
+    }
+
     /// The number of nullified views below the present one: timers double with each.
     pub fn nullified_views(&self) -> u32 {
         let below = self.views.range(..self.view);

@@ -15,6 +15,10 @@ pub struct RunArgs {
     /// Stop when standard input closes, so that a parent's death ends the node too.
     #[arg(long)]
     pub until_stdin_closes: bool,
+    /// Train nothing: vote on the others' updates, hold them and fold them. A voting member
+    /// without data needs it.
+    #[arg(long)]
+    pub observe: bool,
 }
 
 /// Show where a running node stands.
@@ -26,6 +30,20 @@ pub struct StatusArgs {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+    /// Wait until the node holds the certified state of round N, for scripts.
+    #[arg(long, value_name = "N")]
+    pub until_round: Option<u64>,
+}
+
+/// Watch a running node, until Ctrl-C. On a terminal as a table, elsewhere as plain lines.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct TopArgs {
+    /// The member's folder; its node must be running.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Show it once and end.
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// Leave the federation; the seat stays, and its holder may return to it.

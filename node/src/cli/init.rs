@@ -1,9 +1,9 @@
 //! `archipel init`: a member's key and configuration.
 
-use super::write_new_file;
-use crate::config::{CONFIG_FILE, KEY_FILE, NodeConfig, SecretKey};
+use super::{read_charter, read_text, write_new_file};
+use crate::config::{CHARTER_FILE, CONFIG_FILE, KEY_FILE, NodeConfig, SecretKey};
 use anyhow::{Context, bail};
-use archipel_protocol::charter::is_name;
+use archipel_protocol::charter::{MAX_CHARTER_BYTES, is_name};
 use archipel_protocol::ids::MemberId;
 use clap::Args;
 use libp2p::Multiaddr;
@@ -29,6 +29,9 @@ pub struct InitArgs {
     /// Folder of prepared data; relative paths start from the member's folder.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// The charter of a federation that has one, to be copied into the folder as charter.toml.
+    #[arg(long, value_name = "FILE")]
+    pub charter: Option<PathBuf>,
     /// Threads to train with [default: all cores].
     #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u16).range(1..=i64::from(crate::config::MAX_THREADS)))]
@@ -64,6 +67,8 @@ fn found(args: &InitArgs) -> anyhow::Result<(NodeConfig, MemberId)> {
         threads: args.threads,
         compress: None,
     };
+    // Read before anything is written: a folder is made whole or not at all.
+    let charter = args.charter.as_deref().map(charter_text).transpose()?;
     let path = args.dir.join(CONFIG_FILE);
     let text = config.to_toml();
     NodeConfig::parse(&text, &path)?;
@@ -80,7 +85,16 @@ fn found(args: &InitArgs) -> anyhow::Result<(NodeConfig, MemberId)> {
     let key = SecretKey::generate()?;
     key.save(&config.key_path(&args.dir), &config.name)?;
     write_new_file(&path, &text)?;
+    if let Some(text) = charter {
+        write_new_file(&args.dir.join(CHARTER_FILE), &text)?;
+    }
     Ok((config, key.member()))
+}
+
+/// The text of a charter, as it is, once it has been read as one.
+fn charter_text(file: &Path) -> anyhow::Result<String> {
+    read_charter(file)?;
+    Ok(read_text(file, MAX_CHARTER_BYTES)?)
 }
 
 /// The line by which others list a member: name, key, addresses.

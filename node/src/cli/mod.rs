@@ -24,7 +24,7 @@ use crate::{
     demo::DemoArgs,
     doctor::{DoctorArgs, doctor},
 };
-use args::{CheckpointCommand, EvalArgs, GenerateArgs, LeaveArgs, RunArgs, StatusArgs};
+use args::{CheckpointCommand, EvalArgs, GenerateArgs, LeaveArgs, RunArgs, StatusArgs, TopArgs};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -61,6 +61,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show where a node stands.
     Status(StatusArgs),
+    /// Watch a running node: members, links, deadlines, incidents.
+    Top(TopArgs),
     /// Leave the federation, or return to it.
     Leave(LeaveArgs),
     /// Write checkpoints that other programs load, and read theirs.
@@ -90,6 +92,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Data(command) => data::run(command),
         Command::Run(args) => commands::run(&args),
         Command::Status(args) => commands::status(&args),
+        Command::Top(args) => commands::top(&args),
         Command::Leave(args) => commands::leave(&args),
         Command::Checkpoint(CheckpointCommand::Export(args)) => commands::export(&args),
         Command::Checkpoint(CheckpointCommand::Import(args)) => commands::import(&args),

@@ -12,6 +12,7 @@ mod model;
 mod numerics;
 mod status;
 mod tokenizer;
+mod top;
 
 pub use amend::{amendments, leave, propose, vote};
 pub use bench::{BenchCommand, bench};
@@ -23,6 +24,7 @@ pub use generate::generate;
 pub use import::import;
 pub use numerics::{NumericsArgs, numerics};
 pub use status::status;
+pub use top::top;
 
 use crate::{
     cli::args::RunArgs,
@@ -41,6 +43,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         dir: args.dir.clone(),
         json: args.json,
         until_stdin_closes: args.until_stdin_closes,
+        observe: args.observe,
     };
     let result = runtime.block_on(driver::start(&options));
     // What a worker still does is of no use to anyone.

@@ -5,11 +5,12 @@
 
 mod client;
 mod server;
+pub mod status;
 
 pub use client::{ControlError, ask};
 pub use server::serve;
+pub use status::{STATUS_FILE, Status};
 
-use crate::driver::Status;
 use archipel_protocol::{
     charter::is_name,
     ids::{Digest, MemberId},
@@ -187,10 +188,14 @@ impl Answer {
     /// The amendments that a member knows to be open.
     pub fn amendments(member: &Member) -> Self {
         let open = member.amendments().into_iter();
+        let name = |id: &MemberId| {
+            let seat = member.membership().seat(id);
+            seat.map_or_else(|| id.to_string(), |seat| seat.name.clone())
+        };
         Self::Amendments(
             open.map(|(amendment, act, consents, needed)| Open {
                 amendment,
-                does: describe(&act, member),
+                does: describe(&act, &name),
                 consents,
                 needed,
             })
@@ -216,11 +221,8 @@ fn seated((me, member): (&MemberId, &Member), expected: SeatStatus) -> Result<()
     ))
 }
 
-fn describe(act: &Act, member: &Member) -> String {
-    let name = |id: &MemberId| {
-        let seat = member.membership().seat(id);
-        seat.map_or_else(|| id.to_string(), |seat| seat.name.clone())
-    };
+/// What an amendment does, for people; `name` has the name of a member.
+pub fn describe(act: &Act, name: &dyn Fn(&MemberId) -> String) -> String {
     match act {
         Act::Admit { id, name } => format!("admit {name} ({id})"),
         Act::Remove { id } => format!("remove {}", name(id)),

@@ -4,7 +4,7 @@
 //! fields it does not know and takes an event it does not know for [`Event::Unknown`], so that a
 //! newer node may say more.
 
-use archipel_protocol::ids::{Epoch, MemberId, Root, Round, RunId, View};
+use archipel_protocol::ids::{Digest, Epoch, MemberId, Root, Round, RunId, View};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -69,6 +69,56 @@ pub enum Event {
         included: Vec<String>,
         /// Name of the proposer.
         proposer: String,
+        /// Members that were waited for and are not in the cut, with the reason as seen from here.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        missed: Vec<Missed>,
+    },
+    /// The member has waited for others for some seconds, or still does.
+    Waiting {
+        /// The round it is in.
+        round: Round,
+        /// What for: recall, updates, proposal, votes, block, payloads, roots or state.
+        what: String,
+        /// Names of the members whose message is missing.
+        members: Vec<String>,
+        /// Milliseconds until they are waited for no longer; absent if there is no such end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_in_ms: Option<u64>,
+        /// The same, for people.
+        text: String,
+    },
+    /// The number of voting members that are connected fell below what decides, or reached it.
+    Reach {
+        /// Voting members that are connected, this one included.
+        connected: u32,
+        /// Voting members of the epoch.
+        voters: u32,
+        /// Votes that decide.
+        quorum: u32,
+        /// Names of the voting members that are not connected.
+        missing: Vec<String>,
+        /// The same, for people, with what the addresses of those members answered.
+        text: String,
+    },
+    /// A member's seat is another than before.
+    Seat {
+        /// Its name.
+        name: String,
+        /// The seat now: voting, suspended, left or removed.
+        seat: String,
+        /// The first epoch with that seat.
+        epoch: Epoch,
+    },
+    /// An amendment is open, or has one more consent.
+    Amendment {
+        /// Its identity.
+        amendment: Digest,
+        /// What it does.
+        does: String,
+        /// Consents so far.
+        consents: u32,
+        /// Consents needed.
+        needed: u32,
     },
     /// A state is certified.
     Certified {
@@ -146,6 +196,23 @@ pub enum Event {
     Unknown,
 }
 
+/// A member that a cut lacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// Its name.
+    pub name: String,
+    /// Why, as seen from the member that tells.
+    pub why: String,
+}
+
+/// An event with the time at which it was told, as it stands on a line.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    unix_ms: u64,
+}
+
 /// Where in the life of a round a member is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -192,11 +259,16 @@ impl fmt::Display for Phase {
 }
 
 impl Event {
-    /// The line to print, without its line end.
+    /// The line to print, without its line end: the event, and when it was told, in milliseconds
+    /// since 1970.
     ///
     /// A number that is not finite becomes `null`: JSON has no word for it.
-    pub fn line(&self) -> String {
-        serde_json::to_string(self).expect("an event holds only strings, numbers and lists")
+    pub fn line(&self, unix_ms: u64) -> String {
+        let line = Line {
+            event: self,
+            unix_ms,
+        };
+        serde_json::to_string(&line).expect("an event holds only strings, numbers and lists")
     }
 
     /// Reads a line.
@@ -247,6 +319,22 @@ mod tests {
                 view: View(1),
                 included: vec!["member-1".into()],
                 proposer: "member-2".into(),
+                missed: vec![Missed {
+                    name: "member-3".into(),
+                    why: "still training".into(),
+                }],
+            },
+            Event::Waiting {
+                round: Round(3),
+                what: "updates".into(),
+                members: vec!["member-3".into()],
+                ends_in_ms: Some(4_000),
+                text: "waiting for the update of member-3; deadline in 4 s".into(),
+            },
+            Event::Seat {
+                name: "member-4".into(),
+                seat: "suspended".into(),
+                epoch: Epoch(1),
             },
             Event::Joined {
                 name: "member-5".into(),
@@ -259,7 +347,10 @@ mod tests {
             },
         ];
         for event in events {
-            assert_eq!(Event::parse(event.line().as_bytes()).unwrap(), event);
+            assert_eq!(
+                Event::parse(event.line(1_764_531_000_123).as_bytes()).unwrap(),
+                event
+            );
         }
     }
 
@@ -272,8 +363,8 @@ mod tests {
             steps: None,
         };
         assert_eq!(
-            event.line(),
-            r#"{"event":"phase","round":3,"phase":"train","step":1}"#
+            event.line(1_764_531_000_123),
+            r#"{"event":"phase","round":3,"phase":"train","step":1,"unix_ms":1764531000123}"#
         );
     }
 

@@ -95,6 +95,11 @@ impl Screen {
         }
     }
 
+    /// Columns and lines of a table: one line less than the terminal has, for the cursor.
+    pub fn size(&self) -> (usize, usize) {
+        size().map_or((80, 23), |(width, height)| (width, height - 1))
+    }
+
     /// Shows text that stays; not with `--json`.
     pub fn say(&mut self, text: &str) -> io::Result<()> {
         self.erase()?;
@@ -267,7 +272,7 @@ impl Screen {
     }
 
     /// Replaces the frame on the terminal in a single write, line over line: no flicker.
-    fn draw(&mut self, lines: Vec<String>) -> io::Result<()> {
+    pub fn draw(&mut self, lines: Vec<String>) -> io::Result<()> {
         let width = self.columns();
         let mut frame = String::from("\x1b[?25l");
         if !self.drawn.is_empty() {

@@ -35,7 +35,8 @@ impl Paint {
         }
     }
 
-    fn dim(self, text: &str) -> String {
+    /// Makes a text stand back.
+    pub fn dim(self, text: &str) -> String {
         self.with(Style::new().dim(), text)
     }
 

@@ -4,7 +4,7 @@ mod incoming;
 
 use super::{
     arrival::Arrival,
-    reporter::{Reporter, STATUS_FILE, Status, Traffic},
+    reporter::{Reporter, Traffic},
     retention::sweep_payloads,
     states::States,
     training::Trainer,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::replace_file,
-    control::Call,
+    control::{Call, STATUS_FILE, Status},
     net::{Net, NetEvent, SendError},
     store::{Blobs, LogKind, Store},
 };
@@ -54,6 +54,8 @@ pub(super) struct Parts {
     pub trainer: Trainer,
     pub reporter: Reporter,
     pub dir: PathBuf,
+    /// Nothing is trained here, because the operator said so.
+    pub observes: bool,
     /// Parts of the model that rounds exchange in turn.
     pub fragments: u32,
     /// The zero of the member's clock.
@@ -107,6 +109,8 @@ impl Machine {
 
     async fn turn(&mut self, inlets: &mut Inlets) -> anyhow::Result<()> {
         self.drain()?;
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let wake = self.wake();
             tokio::select! {
@@ -122,6 +126,7 @@ impl Machine {
                     let _ = call.reply.send(answer);
                 }
                 () = sleep_until(wake.into()) => self.handle(Input::Timeout)?,
+                _ = seconds.tick() => self.tell_waits(),
             }
         }
     }
@@ -142,6 +147,14 @@ impl Machine {
             tracing::error!("the training thread could not be waited for");
         }
         keep_status(&dir, &status);
+    }
+
+    fn tell_waits(&mut self) {
+        let (net, now) = (self.parts.net.status(), self.now());
+        let Parts {
+            reporter, member, ..
+        } = &mut self.parts;
+        reporter.tell_waits(member, &net, now);
     }
 
     fn now(&self) -> Timestamp {
@@ -219,6 +232,8 @@ impl Machine {
                 self.note_unsent(sent);
             }
             Output::Fetch(task) => self.fetch(task),
+            // The member goes on without its own update, as it does while it trains for too long.
+            Output::Train(_) if self.parts.observes => {}
             Output::Train(task) => self.parts.trainer.train(task),
             Output::StopTraining => self.parts.trainer.stop(),
             Output::Fold(task) => self.parts.workshop.fold(*task),
@@ -253,7 +268,10 @@ impl Machine {
             sent: net.sent,
             received: net.received,
         };
-        self.parts.reporter.event(event, traffic);
+        let Parts {
+            reporter, member, ..
+        } = &mut self.parts;
+        reporter.event(event, member, traffic);
         match event {
             Event::Membership { allowed, .. } => {
                 self.parts.net.allow(allowed.iter().copied().collect());
@@ -321,7 +339,7 @@ impl Machine {
 
     fn status(&self) -> Status {
         let (member, net) = (&self.parts.member, self.parts.net.status());
-        let status = self.parts.reporter.status(member.membership(), &net);
+        let status = self.parts.reporter.full_status(member, &net, self.now());
         Status {
             root: member.root(),
             round: member.round().unwrap_or_default(),

@@ -22,7 +22,6 @@ mod workbook;
 mod workshop;
 
 pub use files::FileError;
-pub use reporter::{MemberLine, STATUS_FILE, Status};
 pub use site::{HOLDOUT_FILE, STATES_FOLDER, Site, model_of};
 pub use start::{Options, start};
 pub use states::{Checked, StateError, States};

@@ -1,82 +1,31 @@
 //! What the node says of itself: JSON lines, log lines, and the status that people ask for.
 
-use crate::demo::events::{self, Phase};
-use archipel_protocol::{
-    ids::{Epoch, MemberId, Root, Round, RunId},
-    ledger::{Membership, Status as SeatStatus},
-    member::{Event, Trained},
-};
-use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::Write,
-    time::Instant,
-};
+mod cadence;
+mod seats;
+mod waits;
+mod words;
 
-/// The file of the last status, in a member's folder.
-pub const STATUS_FILE: &str = "status.json";
+use crate::{
+    control::status::{MemberLine, MissedLine, Status, TrainingLine},
+    demo::events::{self, Phase},
+};
+use archipel_protocol::{
+    ids::{MemberId, Root, Round},
+    ledger::{Membership, Status as Seat},
+    member::{Event, Member, Trained},
+};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::PathBuf,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+use waits::Waits;
+
 /// Incidents that the status shows.
 const MAX_INCIDENTS: usize = 8;
-
-/// What a node is doing, for people and scripts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// False in the file of a node that does not run.
-    pub running: bool,
-    /// Its name.
-    pub name: String,
-    /// Its key.
-    pub member: MemberId,
-    /// The run.
-    pub run_id: RunId,
-    /// What it does now.
-    pub phase: String,
-    /// The round it is in.
-    pub round: Round,
-    /// Rounds of the plan.
-    pub rounds: u64,
-    /// The certified state that it holds.
-    pub root: Option<Root>,
-    /// The present epoch.
-    pub epoch: Epoch,
-    /// Votes that decide.
-    pub quorum: usize,
-    /// What the federation tolerates, in words.
-    pub tolerance: String,
-    /// All members of the epoch.
-    pub members: Vec<MemberLine>,
-    /// The last evaluation: the state's round, and bits per byte.
-    pub evaluated: Option<(Round, f64)>,
-    /// Why it does not train; nothing where it does.
-    pub not_training: Option<String>,
-    /// Why it does not sign; nothing where it may.
-    pub not_signing: Option<String>,
-    /// Where it listens.
-    pub listening: Vec<String>,
-    /// Bytes sent since the process started, over all planes.
-    pub bytes_sent: u64,
-    /// Bytes received since the process started, over all planes.
-    pub bytes_received: u64,
-    /// The latest incidents.
-    pub incidents: Vec<String>,
-}
-
-/// A member in the status.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberLine {
-    /// Its name.
-    pub name: String,
-    /// Its key.
-    pub id: MemberId,
-    /// Its seat: voting, suspended, left or removed.
-    pub seat: String,
-    /// True where it is connected; it is to itself.
-    pub connected: bool,
-    /// The last measured round trip in milliseconds.
-    pub round_trip_ms: Option<u64>,
-    /// Messages and payloads of it that were refused since the process started.
-    pub refused: u64,
-}
+/// Members missed by cuts that the status shows.
+const MAX_MISSED: usize = 8;
 
 /// Bytes over all planes since the process started.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,14 +34,28 @@ pub(super) struct Traffic {
     pub received: u64,
 }
 
+/// What a reporter is told at a start.
+pub(super) struct Telling {
+    /// Events are printed as JSON lines on stdout.
+    pub json: bool,
+    /// This node trains nothing, because its operator said so.
+    pub observes: bool,
+    /// The member's folder, for the commands that lines name.
+    pub dir: PathBuf,
+    /// Bytes of an update as plain `f32`.
+    pub dense_bytes: u64,
+}
+
 /// Keeps the books of what is told.
 pub(super) struct Reporter {
-    json: bool,
-    dense_bytes: u64,
+    telling: Telling,
     status: Status,
     refused: BTreeMap<MemberId, u64>,
+    /// Cuts since the process started that counted a member, and all of them.
+    counted: BTreeMap<MemberId, (u64, u64)>,
     names: BTreeMap<MemberId, String>,
-    seated: BTreeSet<MemberId>,
+    seats: BTreeMap<MemberId, Seat>,
+    waits: Waits,
     /// This member's last update.
     trained: Option<Trained>,
     /// The round of its last header.
@@ -104,14 +67,15 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    pub fn new(json: bool, dense_bytes: u64, status: Status, membership: &Membership) -> Self {
+    pub fn new(telling: Telling, status: Status, membership: &Membership) -> Self {
         let mut reporter = Self {
-            json,
-            dense_bytes,
+            telling,
             status,
             refused: BTreeMap::new(),
+            counted: BTreeMap::new(),
             names: BTreeMap::new(),
-            seated: BTreeSet::new(),
+            seats: BTreeMap::new(),
+            waits: Waits::new(),
             trained: None,
             announced: None,
             round_began: Instant::now(),
@@ -124,14 +88,16 @@ impl Reporter {
 
     /// Prints a line for whoever reads them.
     pub fn say(&mut self, event: &events::Event) {
-        if !self.json {
+        if !self.telling.json {
             return;
         }
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        let unix_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
         let mut out = std::io::stdout().lock();
-        let written = writeln!(out, "{}", event.line()).and_then(|()| out.flush());
+        let written = writeln!(out, "{}", event.line(unix_ms)).and_then(|()| out.flush());
         if let Err(error) = written {
             tracing::warn!("nobody reads the events any more ({error}): no more are printed");
-            self.json = false;
+            self.telling.json = false;
         }
     }
 
@@ -144,28 +110,6 @@ impl Reporter {
         });
     }
 
-    /// The membership of the present epoch: names, and who is new.
-    pub fn membership(&mut self, membership: &Membership) {
-        let before = self.seated.clone();
-        self.learn(membership);
-        for seat in membership.seats() {
-            let voting = seat.status == SeatStatus::Voting;
-            if voting && !before.contains(&seat.id) {
-                tracing::info!("{} belongs to epoch {}", seat.name, membership.epoch());
-                let (name, epoch) = (seat.name.clone(), membership.epoch());
-                self.say(&events::Event::Joined { name, epoch });
-            }
-        }
-    }
-
-    fn learn(&mut self, membership: &Membership) {
-        let seats = membership.seats();
-        self.names
-            .extend(seats.iter().map(|seat| (seat.id, seat.name.clone())));
-        let voting = seats.iter().filter(|s| s.status == SeatStatus::Voting);
-        self.seated = voting.map(|seat| seat.id).collect();
-    }
-
     /// The name of a member, or its key where it has none.
     pub fn name(&self, id: &MemberId) -> String {
         self.names.get(id).cloned().unwrap_or_else(|| id.short())
@@ -176,8 +120,8 @@ impl Reporter {
         self.trained = Some(trained.clone());
     }
 
-    /// Tells what the member tells.
-    pub fn event(&mut self, event: &Event, traffic: Traffic) {
+    /// Tells what the member tells. `connected` are the members that this node can talk to.
+    pub fn event(&mut self, event: &Event, member: &Member, traffic: Traffic) {
         match event {
             Event::Phase { round, phase } => self.phase(*round, phase),
             Event::Announced { .. } | Event::Membership { .. } => {}
@@ -195,16 +139,7 @@ impl Reporter {
                 view,
                 included,
                 proposer,
-            } => {
-                let included = included.iter().map(|id| self.name(id)).collect();
-                let proposer = self.name(proposer);
-                self.say(&events::Event::Agreed {
-                    round: *round,
-                    view: *view,
-                    included,
-                    proposer,
-                });
-            }
+            } => self.agreed((*round, *view), included, proposer, member),
             Event::Certified {
                 round,
                 root,
@@ -212,10 +147,10 @@ impl Reporter {
             } => self.certified(*round, *root, included.len(), traffic),
             Event::Amendment {
                 digest,
+                act,
                 consents,
                 needed,
-                ..
-            } => tracing::info!("amendment {digest}: {consents} of {needed} consents"),
+            } => self.amendment(digest, act, (*consents, *needed)),
             Event::Refused { from, reason } => self.refuse(*from, reason.clone()),
             Event::Incident { kind, text } => self.incident(kind, text.clone()),
             Event::Signing { allowed, why } => self.signing(*allowed, why),
@@ -266,7 +201,7 @@ impl Reporter {
             bytes_sent: traffic.sent,
             bytes_received: traffic.received,
             payload_bytes,
-            dense_bytes: self.dense_bytes,
+            dense_bytes: self.telling.dense_bytes,
             round_ms,
         });
     }
@@ -306,6 +241,12 @@ impl Reporter {
 
     /// Inner steps went by.
     pub fn progress(&mut self, (round, step, steps): (Round, u64, u64), loss_nats: f64) {
+        self.status.training = Some(TrainingLine {
+            round,
+            step,
+            steps,
+            loss_nats,
+        });
         self.say(&events::Event::Progress {
             round,
             step,
@@ -354,24 +295,36 @@ impl Reporter {
         self.say(&events::Event::Error { text });
     }
 
-    /// The status now.
-    pub fn status(&self, membership: &Membership, net: &crate::net::NetStatus) -> Status {
-        let seats = membership.seats().iter().map(|seat| {
+    /// The status now. The caller adds what only it knows.
+    pub fn status(&self, member: &Member, net: &crate::net::NetStatus) -> Status {
+        let membership = member.membership();
+        let standings: BTreeMap<_, _> = member.standings().into_iter().collect();
+        let lines = membership.seats().iter().map(|seat| {
             let connection = net.members.get(&seat.id);
             let round_trip = connection.and_then(|member| member.round_trip);
+            let (counted, cuts) = self.counted.get(&seat.id).copied().unwrap_or_default();
+            let standing = standings.get(&seat.id).copied().map(words::standing);
             MemberLine {
                 name: seat.name.clone(),
                 id: seat.id,
-                seat: format!("{:?}", seat.status).to_lowercase(),
+                seat: words::seat(seat.status).to_owned(),
                 connected: connection.is_some() || seat.id == self.status.member,
                 round_trip_ms: round_trip.map(|time| time.as_millis() as u64),
+                attempts: Vec::new(),
+                update: standing.unwrap_or_default().to_owned(),
+                counted,
+                cuts,
                 refused: self.refused.get(&seat.id).copied().unwrap_or(0),
             }
         });
+        let training = self.status.training.clone();
         Status {
             epoch: membership.epoch(),
             quorum: membership.quorum(),
-            members: seats.collect(),
+            faults: membership.faults(),
+            tolerance: words::tolerance(membership),
+            training: training.filter(|line| member.round() == Some(line.round)),
+            members: lines.collect(),
             listening: net.listening.iter().map(ToString::to_string).collect(),
             bytes_sent: net.traffic.sent,
             bytes_received: net.traffic.received,

@@ -3,11 +3,11 @@
 use super::tokens::{HeldOut, PlannedTokenizer, encode_held_out};
 use crate::{
     cli::read_charter,
-    config::{CHARTER_FILE, NodeConfig, SecretKey},
+    config::{CHARTER_FILE, CONFIG_FILE, NodeConfig, SecretKey},
 };
 use anyhow::{Context, bail};
 use archipel_protocol::{
-    charter::{Charter, Plan, plan::InnerPlan},
+    charter::{Charter, MemberRole, Plan, plan::InnerPlan},
     crypto::Ed25519Verifier,
     fragments::Fragments,
     ids::{BlobHash, MemberId, Root, RunId},
@@ -158,6 +158,26 @@ impl Site {
         let check = self.tokenizer().check(&data.manifest().tokenizer);
         check.with_context(what)?;
         Ok(Some(data))
+    }
+
+    /// Refuses a member that would vote without anything to train on: its updates would be waited
+    /// for and never come. The charter's observers, auditors and relays need no data.
+    ///
+    /// # Errors
+    /// No `data` in node.toml, with both ways out.
+    pub fn must_have_data(&self) -> anyhow::Result<()> {
+        let role = self.charter.member(&self.me()).map(|member| member.role);
+        let votes = role.is_none_or(|role| role == MemberRole::Member);
+        if !votes || self.config.data.is_some() {
+            return Ok(());
+        }
+        let (name, dir) = (&self.config.name, self.dir.display());
+        bail!(
+            "{dir}/{CONFIG_FILE}: expected `data`, since {name} votes and its updates would be \
+             waited for; found none. Prepare some with `archipel data prepare TEXTS --out \
+             {dir}/data` and write `data = \"data\"` into {dir}/{CONFIG_FILE}, or run it with \
+             --observe: then it votes, holds and folds, and trains nothing"
+        )
     }
 
     /// The tokens that states are evaluated on: the run's, or else this site's own; none at all

@@ -3,7 +3,7 @@
 use super::{
     files,
     machine::{Inlets, Machine, Parts, compacted},
-    reporter::{Reporter, Status},
+    reporter::{Reporter, Telling},
     serving::Shelf,
     site::{STATES_FOLDER, Site},
     states::States,
@@ -12,14 +12,14 @@ use super::{
     workshop::Workshop,
 };
 use crate::{
-    control,
+    control::{self, Status},
     demo::parent::when_stdin_closes,
     net::{self, Nat, NetConfig},
     store::{Recovered, Store},
 };
 use anyhow::{Context, bail};
 use archipel_protocol::{
-    charter::{FaultModel, MemberRole},
+    charter::MemberRole,
     crypto::Ed25519Verifier,
     ids::{Digest, MemberId, Root, Timestamp},
     member::{Durable, Member, Settings},
@@ -48,6 +48,8 @@ pub struct Options {
     pub json: bool,
     /// Stop when stdin closes.
     pub until_stdin_closes: bool,
+    /// Train nothing: vote, hold and fold.
+    pub observe: bool,
 }
 
 /// Runs the node of a member's folder until a signal, or stdin, ends it.
@@ -57,6 +59,9 @@ pub struct Options {
 pub async fn start(options: &Options) -> anyhow::Result<()> {
     let stop = stop_signals(options.until_stdin_closes)?;
     let site = Site::open(&options.dir)?;
+    if !options.observe {
+        site.must_have_data()?;
+    }
     let (mut store, recovered) = Store::open(&options.dir)?;
     tell_recovery(&recovered);
     let raw = compacted(&recovered.wal, &mut store).context("taking up the write-ahead log")?;
@@ -89,13 +94,13 @@ pub async fn start(options: &Options) -> anyhow::Result<()> {
         (log, logbook),
         Timestamp(0),
     );
-    let dense = site.plan().dense_bytes();
-    let reporter = Reporter::new(
-        options.json,
-        dense,
-        first_status(&site),
-        member.membership(),
-    );
+    let telling = Telling {
+        json: options.json,
+        observes: options.observe,
+        dir: options.dir.clone(),
+        dense_bytes: site.plan().dense_bytes(),
+    };
+    let reporter = Reporter::new(telling, first_status(&site, options), member.membership());
     let parts = Parts {
         member,
         store,
@@ -106,6 +111,7 @@ pub async fn start(options: &Options) -> anyhow::Result<()> {
         trainer,
         reporter,
         dir: options.dir.clone(),
+        observes: options.observe,
         fragments: site.plan().outer.fragments,
         began,
     };
@@ -237,26 +243,15 @@ fn is_loopback(address: &Multiaddr) -> bool {
     })
 }
 
-fn first_status(site: &Site) -> Status {
-    let charter = &site.charter;
-    let (voters, faults) = (charter.voters().len(), charter.faults());
-    let tolerance = match charter.fault_model {
-        FaultModel::Byzantine if faults == 0 => {
-            format!("{voters} members tolerate nobody who lies or is away: four or more would")
-        }
-        FaultModel::Byzantine => format!("{faults} of {voters} members may lie or be away"),
-        FaultModel::Crash => {
-            format!("{faults} of {voters} members may be away; a member that lies is not tolerated")
-        }
-    };
+fn first_status(site: &Site, options: &Options) -> Status {
+    let observes = "it was started with --observe: it votes, holds and folds".to_owned();
     Status {
         running: true,
         name: site.config.name.clone(),
         member: site.me(),
         run_id: site.run_id,
         rounds: site.plan().rounds,
-        quorum: charter.quorum(),
-        tolerance,
+        not_training: options.observe.then_some(observes),
         ..Status::default()
     }
 }

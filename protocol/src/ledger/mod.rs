@@ -85,6 +85,11 @@ impl Membership {
         self.epoch
     }
 
+    /// What the members that fail may do.
+    pub fn fault_model(&self) -> FaultModel {
+        self.fault_model
+    }
+
     /// All seats, in order of admission.
     pub fn seats(&self) -> &[Seat] {
         &self.seats

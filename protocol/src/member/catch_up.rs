@@ -163,7 +163,7 @@ impl Member {
     }
 
     /// Members that signed the wanted state, or all others while none is known.
-    fn donors(&self) -> Vec<MemberId> {
+    pub(super) fn donors(&self) -> Vec<MemberId> {
         let target = self.sync.as_ref().and_then(|sync| sync.target.as_ref());
         let signers: Vec<MemberId> = match target {
             Some(target) => {

@@ -31,6 +31,7 @@ mod receive;
 mod resend;
 mod settings;
 mod training;
+mod waiting;
 mod work;
 
 pub use contract::{
@@ -41,6 +42,7 @@ pub use durable::retained;
 pub use gather::HeaderError;
 pub use logbook::Logbook;
 pub use settings::Settings;
+pub use waiting::{Need, Standing, Waiting};
 
 use crate::{
     crypto::{Signer, Verifier},

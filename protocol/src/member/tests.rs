@@ -8,6 +8,7 @@ mod passing;
 mod patience;
 mod recalls;
 mod views;
+mod waiting;
 
 use super::*;
 use crate::{

@@ -126,6 +126,7 @@ fn a_row_follows_its_member_through_a_round() {
             view: View(1),
             included,
             proposer,
+            missed: Vec::new(),
         },
     );
     board.apply(0, &certified(4, 1, 10, 3.0));

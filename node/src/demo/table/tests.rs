@@ -32,6 +32,7 @@ fn seven_rounds() -> Board {
             view,
             included,
             proposer,
+            missed: Vec::new(),
         };
         let holding = Event::Holding {
             round,
