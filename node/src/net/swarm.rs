@@ -30,7 +30,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod connections;
 mod events;
+mod refusals;
+
+use refusals::Refusals;
 
 /// A connection older than this is closed when its member opens a new one: the member has
 /// restarted or lost it. Two that are opened at the same time both stay.
@@ -39,8 +43,6 @@ const SUPERSEDED_AFTER: Duration = Duration::from_secs(1);
 const RECENT: usize = 64;
 /// Age at which such a message is forgotten.
 const RECENT_AGE: Duration = Duration::from_secs(30);
-/// Refused connections waiting to be told; more are only logged.
-const REFUSALS: usize = 32;
 /// Addresses taken from one message of a peer.
 const ADDRESSES: usize = 16;
 /// Wait before a place at a relay is asked for again.
@@ -50,11 +52,16 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The task that owns the swarm.
 pub(super) struct Driver {
+    me: MemberId,
     swarm: Swarm<Behaviour>,
     dialer: Dialer,
+    run: String,
     topic: gossipsub::TopicHash,
     allowed: BTreeSet<MemberId>,
     connections: BTreeMap<MemberId, Vec<Connection>>,
+    /// Those that joined the control topic before they counted as connected.
+    early: BTreeSet<MemberId>,
+    refusals: Refusals,
     connected: watch::Sender<BTreeSet<MemberId>>,
     shared: Arc<Shared>,
     events: mpsc::Sender<NetEvent>,
@@ -77,6 +84,10 @@ struct Connection {
     id: ConnectionId,
     since: Instant,
     address: Multiaddr,
+    /// Whether this member dialed.
+    dialed: bool,
+    /// Whether the other end has said that it takes part in this run.
+    spoken: bool,
 }
 
 /// Listeners at relays, and those that are to be tried again.
@@ -119,11 +130,15 @@ impl Driver {
         events: mpsc::Sender<NetEvent>,
     ) -> Self {
         Self {
+            me,
             swarm: parts.swarm,
             dialer: Dialer::new(me, config.bootstrap),
+            run: config.run_id.to_string(),
             topic: control_topic(config.run_id).hash(),
             allowed: BTreeSet::new(),
             connections: BTreeMap::new(),
+            early: BTreeSet::new(),
+            refusals: Refusals::default(),
             connected: parts.connected,
             shared: parts.shared,
             events,
@@ -174,6 +189,7 @@ impl Driver {
                     Some(Command::Report(handle, verdict)) => self.report(&handle, verdict),
                     Some(Command::Address(member, address)) => {
                         self.dialer.learn(member, address, Instant::now());
+                        self.show_links(member);
                     }
                     None => break,
                 },
@@ -221,6 +237,21 @@ impl Driver {
         }
         self.dialer.allow(&members, now);
         self.allowed = members;
+        let links = self
+            .allowed
+            .iter()
+            .map(|who| (*who, self.dialer.links(who)));
+        let links = links.collect();
+        self.status(|status| status.links = links);
+    }
+
+    fn show_links(&self, member: MemberId) {
+        let links = self.dialer.links(&member);
+        self.status(|status| {
+            if let Some(shown) = status.links.get_mut(&member) {
+                *shown = links;
+            }
+        });
     }
 
     fn dial(&mut self) {
@@ -233,7 +264,10 @@ impl Driver {
         }
         for attempt in self.dialer.due(now) {
             match attempt {
-                Attempt::Dial(member, addresses) => self.dial_member(member, addresses, now),
+                Attempt::Dial(member, addresses) => {
+                    self.dial_member(member, addresses, now);
+                    self.show_links(member);
+                }
                 Attempt::Find(member) => {
                     if let Some(peer) = peer_of(&member).filter(|_| !self.connections.is_empty()) {
                         self.swarm.behaviour_mut().kad.get_closest_peers(peer);

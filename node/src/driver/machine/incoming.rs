@@ -40,13 +40,17 @@ impl Machine {
                 tracing::info!("{} is gone", self.parts.reporter.name(&member));
                 Ok(())
             }
-            NetEvent::Refused {
+            NetEvent::Refused(refused) => {
+                tracing::warn!("{}", self.refused(&refused));
+                Ok(())
+            }
+            NetEvent::ShutOut {
                 member,
                 address,
-                reason,
+                answer,
+                times,
             } => {
-                let who = member.map_or("somebody".to_owned(), |id| id.short());
-                tracing::debug!("{who} at {address} was refused: {reason}");
+                tracing::warn!("{}", self.shut_out((&member, &address), &answer, times));
                 Ok(())
             }
             NetEvent::Subscribed(_) | NetEvent::Reachable(_) => Ok(()),
