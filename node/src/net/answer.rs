@@ -10,7 +10,7 @@ use libp2p::{
     dns,
     multiaddr::Protocol,
     quic,
-    swarm::ConnectionError,
+    swarm::{ConnectionError, DialError},
 };
 use rustix::io::Errno;
 use std::{error::Error, io, time::Duration};
@@ -45,6 +45,9 @@ pub enum Answer {
     /// This machine's own rules forbid to send there.
     #[error("not permitted by this machine's own rules")]
     Forbidden,
+    /// The port is in use, where this machine is to listen.
+    #[error("the port is in use")]
+    Taken,
     /// The name is not known to the name server.
     #[error("the name does not resolve")]
     NoSuchName,
@@ -97,6 +100,20 @@ impl Answer {
         match error {
             TransportError::MultiaddrNotSupported(_) => Self::NoTransport,
             TransportError::Other(error) => Self::of_io(error),
+        }
+    }
+
+    /// What the only address of a dial answered.
+    pub(super) fn of_dial(me: MemberId, error: &DialError) -> Self {
+        match error {
+            DialError::WrongPeerId { obtained, .. } => Self::of_key(me, obtained),
+            DialError::LocalPeerId { .. } => Self::OwnKey,
+            DialError::Transport(answers) => match answers.last() {
+                Some((_, error)) => Self::of_transport(error),
+                None => Self::NoTransport,
+            },
+            DialError::Denied { .. } => Self::failed("this site's own limits forbid it"),
+            error => Self::failed(&error.to_string()),
         }
     }
 
@@ -189,6 +206,7 @@ impl Answer {
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => Self::NoNetwork,
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::TimedOut => Self::TimedOut,
+            io::ErrorKind::AddrInUse => Self::Taken,
             io::ErrorKind::PermissionDenied => Self::Forbidden,
             io::ErrorKind::UnexpectedEof => Self::NoNode {
                 found: "it hung up during the handshake".to_owned(),
@@ -213,7 +231,7 @@ impl Answer {
             Self::Waiting => 0,
             Self::NoTransport => 1,
             Self::NoSuchName | Self::NoNameServer => 2,
-            Self::Forbidden | Self::NoNetwork | Self::Failed { .. } => 3,
+            Self::Forbidden | Self::Taken | Self::NoNetwork | Self::Failed { .. } => 3,
             Self::NoRoute => 4,
             Self::TimedOut => 5,
             Self::Refused => 6,
@@ -257,4 +275,52 @@ pub(super) fn bare(address: &Multiaddr) -> Multiaddr {
         bare.pop();
     }
     bare
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_people_say_them() {
+        let relay = "/p2p/12D3KooWJ2m3gFpZWMW5gX9CdzcrvayRuVT4XSxUoTgcn29a8NdF/p2p-circuit";
+        let cases = [
+            ("/ip4/10.1.2.3/udp/4001/quic-v1", "10.1.2.3 udp/4001"),
+            ("/ip6/2001:db8::1/tcp/4001", "[2001:db8::1] tcp/4001"),
+            (
+                "/dns4/gent.example/udp/4001/quic-v1",
+                "gent.example udp/4001",
+            ),
+            (
+                &format!("/ip4/10.1.2.3/tcp/4001{relay}"),
+                "10.1.2.3 tcp/4001, relayed",
+            ),
+            ("/memory/7", "/memory/7"),
+        ];
+        for (text, expected) in cases {
+            let address: Multiaddr = text.parse().expect("an address");
+            assert_eq!(short(&address), expected);
+        }
+    }
+
+    #[test]
+    fn the_systems_words_are_told_once_and_without_their_numbers() {
+        let system = |code| io::Error::from_raw_os_error(code);
+        let nested = io::Error::other(io::Error::other(Answer::NoSuchName));
+        let cases = [
+            (system(libc(Errno::CONNREFUSED)), "connection refused"),
+            (system(libc(Errno::HOSTUNREACH)), "no route to host"),
+            (system(libc(Errno::NETUNREACH)), "network unreachable"),
+            (system(libc(Errno::AFNOSUPPORT)), "network unreachable"),
+            (system(libc(Errno::INVAL)), "invalid argument"),
+            (nested, "the name does not resolve"),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(Answer::of_io(&error).to_string(), expected);
+        }
+    }
+
+    fn libc(error: Errno) -> i32 {
+        error.raw_os_error()
+    }
 }

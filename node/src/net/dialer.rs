@@ -120,7 +120,7 @@ impl Dialer {
             if !matches!(entry.phase, Phase::Waiting { until } if until <= now) {
                 continue;
             }
-            let addresses = entry.addresses.to_dial();
+            let addresses = entry.addresses.next_attempt();
             if addresses.is_empty() {
                 entry.fail(self.me, member, now);
                 attempts.push(Attempt::Find(member));
@@ -208,9 +208,12 @@ impl Dialer {
         }
     }
 
-    /// Notes that a member shut the door after a good handshake; returns how often in a row.
+    /// Notes that a member shut the door after a good handshake; returns how often in a row. One
+    /// that is connected otherwise has only closed one connection of several.
     pub(super) fn shut_out(&mut self, member: MemberId, now: Instant) -> u32 {
-        let Some(entry) = self.entries.get_mut(&member) else {
+        let entry = self.entries.get_mut(&member);
+        let away = |entry: &&mut Entry| !matches!(entry.phase, Phase::Connected { .. });
+        let Some(entry) = entry.filter(away) else {
             return 0;
         };
         entry.shut = entry.shut.saturating_add(1);

@@ -3,7 +3,7 @@
 use super::{answer::Answer, direct::FrameError};
 use archipel_protocol::ids::{BlobHash, MemberId};
 use libp2p::{Multiaddr, PeerId, gossipsub};
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
 /// Something that happened on the network.
 #[derive(Debug)]
@@ -51,6 +51,11 @@ pub enum NetEvent {
         answer: Answer,
         /// How often in a row.
         times: u32,
+    },
+    /// A second node was started on this machine with this site's key, and turned away.
+    SecondNode {
+        /// Its folder.
+        folder: PathBuf,
     },
     /// A blob of this member's own store does not have the hash it is stored under.
     Damaged {

@@ -1,11 +1,12 @@
 //! Drives libp2p's swarm: one task that owns it, dials, and turns its events into ours.
 
 use super::{
-    Command, MessageHandle, NetConfig, NetEvent, NetStatus, Shared, Verdict,
+    Answer, Command, MessageHandle, NetConfig, NetEvent, NetStatus, Shared, Verdict,
     behaviour::{Behaviour, control_topic},
     dialer::{Attempt, Dialer},
     direct,
     identity::peer_of,
+    short,
 };
 use archipel_protocol::ids::MemberId;
 use futures::StreamExt as _;
@@ -34,7 +35,7 @@ mod connections;
 mod events;
 mod refusals;
 
-use refusals::Refusals;
+use refusals::{Refusals, Slow};
 
 /// A connection older than this is closed when its member opens a new one: the member has
 /// restarted or lost it. Two that are opened at the same time both stay.
@@ -62,6 +63,8 @@ pub(super) struct Driver {
     /// Those that joined the control topic before they counted as connected.
     early: BTreeSet<MemberId>,
     refusals: Refusals,
+    slow: BTreeMap<MemberId, Slow>,
+    unsent: Slow,
     connected: watch::Sender<BTreeSet<MemberId>>,
     shared: Arc<Shared>,
     events: mpsc::Sender<NetEvent>,
@@ -139,6 +142,8 @@ impl Driver {
             connections: BTreeMap::new(),
             early: BTreeSet::new(),
             refusals: Refusals::default(),
+            slow: BTreeMap::new(),
+            unsent: Slow::default(),
             connected: parts.connected,
             shared: parts.shared,
             events,
@@ -236,6 +241,7 @@ impl Driver {
             }
         }
         self.dialer.allow(&members, now);
+        self.slow.retain(|member, _| members.contains(member));
         self.allowed = members;
         let links = self
             .allowed
@@ -259,7 +265,10 @@ impl Driver {
         for address in self.circuits.due(now) {
             match self.swarm.listen_on(address.clone()) {
                 Ok(listener) => self.circuits.note(listener, &address),
-                Err(error) => tracing::warn!(%address, %error, "no place at the relay"),
+                Err(error) => {
+                    let (at, why) = (short(&address), Answer::of_transport(&error));
+                    tracing::warn!("no place at the relay {at}: {why}");
+                }
             }
         }
         for attempt in self.dialer.due(now) {
@@ -309,8 +318,16 @@ impl Driver {
             // Where nobody listens yet, whoever comes soon is told: see `catch_up`.
             Ok(_) | Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => {}
             Err(error) => {
-                tracing::warn!(%error, "a message was not published");
                 self.shared.dropped.fetch_add(1, Relaxed);
+                if let Some(lost) = self.unsent.lose(1, now) {
+                    let why = match error {
+                        gossipsub::PublishError::AllQueuesFull(_) => {
+                            "all members take their messages slowly".to_owned()
+                        }
+                        error => format!("{error:?}"),
+                    };
+                    tracing::warn!("{lost} messages were not sent so far: {why}");
+                }
             }
         }
     }

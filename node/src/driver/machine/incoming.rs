@@ -41,7 +41,20 @@ impl Machine {
                 Ok(())
             }
             NetEvent::Refused(refused) => {
-                tracing::warn!("{}", self.refused(&refused));
+                let text = self.refused(&refused);
+                match refused.times {
+                    1 => self.parts.reporter.incident("gate", text),
+                    _ => tracing::warn!("{text}"),
+                }
+                Ok(())
+            }
+            NetEvent::SecondNode { folder } => {
+                let text = format!(
+                    "a second node with this site's key was started in {}, and turned away: one \
+                     key is for one node",
+                    folder.display()
+                );
+                self.parts.reporter.incident("key", text);
                 Ok(())
             }
             NetEvent::ShutOut {
@@ -50,7 +63,11 @@ impl Machine {
                 answer,
                 times,
             } => {
-                tracing::warn!("{}", self.shut_out((&member, &address), &answer, times));
+                let text = self.shut_out((&member, &address), &answer, times);
+                match times {
+                    2 => self.parts.reporter.incident("gate", text),
+                    _ => tracing::warn!("{text}"),
+                }
                 Ok(())
             }
             NetEvent::Subscribed(_) | NetEvent::Reachable(_) => Ok(()),

@@ -49,7 +49,7 @@ impl Addresses {
     ///
     /// A dial ends with whoever answers first. An address at which another key answers would hide
     /// all others for ever, so it is left out of every second attempt while there are others.
-    pub(super) fn to_dial(&mut self) -> Vec<Multiaddr> {
+    pub(super) fn next_attempt(&mut self) -> Vec<Multiaddr> {
         let misled = |address: &&Multiaddr| {
             let answer = self.answers.get(&bare(address));
             let other = |(answer, _): &(Answer, Instant)| {

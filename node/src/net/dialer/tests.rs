@@ -108,3 +108,58 @@ fn learned_addresses_are_bounded_and_strangers_are_not_noted() {
     dialer.allow(&BTreeSet::new(), now);
     assert_eq!(dialer.next_wake(), None);
 }
+
+#[test]
+fn a_shut_door_is_tried_ever_more_rarely_until_another_member_opens() {
+    let mut now = Instant::now();
+    let members = BTreeSet::from([member(2), member(3)]);
+    let pinned = [2, 3].map(|byte| (member(byte), vec![address(byte.into())]));
+    let mut dialer = Dialer::new(member(1), pinned.to_vec());
+    dialer.allow(&members, now);
+    let mut expected = FIRST_SHUT;
+    for times in 1..=10 {
+        now = dialer.next_wake().expect("it goes on for ever");
+        for attempt in dialer.due(now) {
+            let Attempt::Dial(who, _) = attempt else {
+                panic!("both have an address")
+            };
+            assert!(dialer.shut_out(who, now) >= 1);
+        }
+        let wait = dialer.next_wake().expect("it goes on for ever") - now;
+        if times > 1 {
+            assert!(wait <= expected * 3 / 2, "{wait:?} for {expected:?}");
+        }
+        expected = (expected * 2).min(LAST_SHUT);
+    }
+    dialer.connected(member(3), now);
+    dialer.let_in(member(3), now);
+    let wake = dialer.next_wake().expect("the other is still out");
+    assert!(wake <= now + FIRST_SHUT, "{:?}", wake - now);
+    assert_eq!(dialer.shut_out(member(3), now), 0, "it is connected");
+}
+
+#[test]
+fn an_address_where_another_key_answers_rests_every_second_time() {
+    let now = Instant::now();
+    let pinned = vec![(member(2), vec![address(2), address(3)])];
+    let mut dialer = Dialer::new(member(1), pinned);
+    dialer.allow(&BTreeSet::from([member(2)]), now);
+    let answer = Answer::OtherKey { found: None };
+    dialer.answered((member(2), &address(2)), answer.clone(), now);
+    let mut dialed = Vec::new();
+    for _ in 0..4 {
+        let now = dialer.next_wake().expect("it goes on for ever");
+        for attempt in dialer.due(now) {
+            let Attempt::Dial(who, addresses) = attempt else {
+                panic!("it has addresses")
+            };
+            dialed.push(addresses.len());
+            dialer.failed(who, now);
+        }
+    }
+    assert_eq!(dialed, [1, 2, 1, 2]);
+    let links = dialer.links(&member(2));
+    assert_eq!(links[0].answer, answer);
+    assert_eq!((&links[1].answer, links[1].at), (&Answer::Waiting, None));
+    assert!(links[1].next.is_some());
+}

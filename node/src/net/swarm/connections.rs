@@ -7,7 +7,11 @@
 //! and the wire says no more about why.
 
 use super::{Connection, Driver, SUPERSEDED_AFTER};
-use crate::net::{Answer, NetEvent, identity::member_of};
+use crate::net::{
+    Answer, NetEvent,
+    identity::member_of,
+    run_of::{Speaks, spoken_run},
+};
 use archipel_protocol::ids::MemberId;
 use libp2p::{
     PeerId,
@@ -49,13 +53,13 @@ impl Driver {
             return;
         };
         match spoken_run(&info, &self.run) {
-            Speaks::ThisRun => self.admit(member, id),
-            Speaks::OtherRun(run) => {
+            Speaks::Ours => self.admit(member, id),
+            Speaks::Other(run) => {
                 self.close_with(member, id, Answer::OtherRun { run });
                 return;
             }
             // Somebody with the member's key who only asks whether it is let in.
-            Speaks::NoRun => return,
+            Speaks::None => return,
         }
         self.learn(peer, info.listen_addrs);
         self.show_links(member);
@@ -190,25 +194,4 @@ impl Driver {
             false => status.members.entry(member).or_default().addresses = addresses,
         });
     }
-}
-
-/// Which run a peer takes part in.
-enum Speaks {
-    ThisRun,
-    OtherRun(String),
-    NoRun,
-}
-
-/// Reads the run from the name of the Kademlia protocol, which carries it.
-fn spoken_run(info: &identify::Info, run: &str) -> Speaks {
-    let mut other = None;
-    for protocol in &info.protocols {
-        let name = protocol.as_ref().strip_prefix("/archipel/");
-        match name.and_then(|name| name.strip_suffix("/kad/1")) {
-            Some(found) if found == run => return Speaks::ThisRun,
-            Some(found) => other = Some(found.to_owned()),
-            None => {}
-        }
-    }
-    other.map_or(Speaks::NoRun, Speaks::OtherRun)
 }

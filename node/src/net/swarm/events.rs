@@ -3,7 +3,7 @@
 use super::{ADDRESSES, Driver};
 use crate::net::{
     Answer, MessageHandle, Misbehaviour, NetEvent, Verdict, behaviour::BehaviourEvent,
-    identity::member_of,
+    identity::member_of, short,
 };
 use archipel_protocol::ids::MemberId;
 use libp2p::{
@@ -66,10 +66,17 @@ impl Driver {
                 addresses,
                 reason,
             } => {
-                tracing::warn!(?addresses, ?reason, "a listener closed");
+                let addresses: Vec<String> = addresses.iter().map(short).collect();
+                let addresses = addresses.join(" and ");
+                match reason.as_ref().map_err(Answer::of_io) {
+                    Ok(()) => tracing::warn!("no longer listening on {addresses}"),
+                    Err(why) => tracing::warn!("no longer listening on {addresses}: {why}"),
+                }
                 self.circuits.lost(listener_id, Instant::now());
             }
-            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener failed"),
+            SwarmEvent::ListenerError { error, .. } => {
+                tracing::warn!("a connection could not be taken: {}", Answer::of_io(&error));
+            }
             SwarmEvent::ExternalAddrConfirmed { address } => {
                 self.status(|status| _ = status.external.insert(address.clone()));
                 self.backlog.push_back(NetEvent::Reachable(address));
@@ -178,7 +185,8 @@ impl Driver {
                     });
                 }
                 Err(ping::Failure::Timeout) => {
-                    tracing::info!(%peer, "no answer to a ping: the connection is closed");
+                    let who = member_of(&peer).map_or("a node".to_owned(), |id| id.short());
+                    tracing::info!("{who} does not answer a ping: the connection is closed");
                     self.swarm.close_connection(connection);
                 }
                 Err(error) => tracing::debug!(%peer, %error, "a ping failed"),
@@ -234,11 +242,24 @@ impl Driver {
                 peer_id,
                 failed_messages,
             } => {
-                tracing::warn!(%peer_id, ?failed_messages, "a member takes its messages slowly");
-                self.shared.dropped.fetch_add(1, Relaxed);
+                let lost = failed_messages.priority + failed_messages.non_priority;
+                self.shared.dropped.fetch_add(lost as u64, Relaxed);
+                self.on_slow(&peer_id, lost as u64);
             }
             gossipsub::Event::Unsubscribed { .. }
             | gossipsub::Event::GossipsubNotSupported { .. } => {}
+        }
+    }
+
+    /// Tells of a member that takes its messages slowly, at most once a minute.
+    fn on_slow(&mut self, peer: &PeerId, lost: u64) {
+        let now = Instant::now();
+        let Some(member) = member_of(peer) else {
+            return;
+        };
+        if let Some(lost) = self.slow.entry(member).or_default().lose(lost, now) {
+            let id = member.short();
+            tracing::warn!("{id} takes its messages slowly: {lost} were dropped so far");
         }
     }
 

@@ -9,6 +9,26 @@ const KEYS: usize = 32;
 /// Least time between two tellings of one key.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
+/// Messages that were dropped because a queue was full.
+#[derive(Default)]
+pub(super) struct Slow {
+    lost: u64,
+    told: Option<Instant>,
+}
+
+impl Slow {
+    /// Counts lost messages; returns their number where it is time to tell it.
+    pub(super) fn lose(&mut self, lost: u64, now: Instant) -> Option<u64> {
+        self.lost += lost;
+        let age = self.told.map(|told| now.duration_since(told));
+        if age.is_some_and(|age| age < TOLD_EVERY) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(self.lost)
+    }
+}
+
 /// The refused keys.
 #[derive(Default)]
 pub(super) struct Refusals {
@@ -74,5 +94,50 @@ impl Refusals {
             told: None,
         });
         self.keys.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address() -> Multiaddr {
+        "/ip4/10.1.2.3/udp/4001/quic-v1"
+            .parse()
+            .expect("an address")
+    }
+
+    #[test]
+    fn a_key_is_told_at_once_and_then_once_a_minute_with_its_count() {
+        let (mut refusals, start) = (Refusals::default(), Instant::now());
+        let mut told = Vec::new();
+        for second in 0..=120 {
+            let now = start + Duration::from_secs(second);
+            for _ in 0..8 {
+                let refused = refusals.count(Some(MemberId([3; 32])), address(), now);
+                told.extend(refused.map(|refused| (second, refused.times)));
+            }
+        }
+        assert_eq!(told, [(0, 1), (60, 8 * 60 + 1), (120, 8 * 120 + 1)]);
+    }
+
+    #[test]
+    fn keys_that_are_made_by_the_thousand_fill_neither_memory_nor_the_log() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let told = (0..10_000u64).filter_map(|key| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&key.to_be_bytes());
+            let now = now + Duration::from_millis(key);
+            refusals.count(Some(MemberId(bytes)), address(), now)
+        });
+        assert_eq!(told.count(), 10);
+        assert_eq!(refusals.all().len(), KEYS);
+    }
+
+    #[test]
+    fn lost_messages_are_told_once_a_minute() {
+        let (mut slow, start) = (Slow::default(), Instant::now());
+        let tellings = (0..100).filter_map(|s| slow.lose(5, start + Duration::from_secs(s)));
+        assert_eq!(tellings.collect::<Vec<_>>(), [5, 305]);
     }
 }

@@ -179,14 +179,14 @@ fn contradictions_in_the_configuration_are_refused() {
         ),
         (
             listen(&format!("/ip4/127.0.0.1/tcp/{port}")),
-            "is the port in use",
+            "the port is in use",
         ),
         (
             NetConfig {
                 quic: false,
                 ..right.clone()
             },
-            "its transport turned on",
+            "whose transport is turned on",
         ),
     ];
     for (config, part) in cases {

@@ -143,3 +143,51 @@ async fn a_member_of_another_run_is_not_connected_and_says_which_run() {
     let run = "ab".repeat(32);
     assert_eq!(told.await, Answer::OtherRun { run });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_probe_says_what_each_address_answers_and_is_no_node_to_the_others() {
+    let me = Keypair::generate_ed25519();
+    let known = [(member(&me), Vec::new())];
+    let mut right = Node::start(
+        config(&Keypair::generate_ed25519(), &known),
+        Shelf::with(&[]),
+    )
+    .await;
+    let other = Node::start(
+        config(&Keypair::generate_ed25519(), &known),
+        Shelf::with(&[]),
+    )
+    .await;
+    let closed = Node::start(config(&Keypair::generate_ed25519(), &[]), Shelf::with(&[])).await;
+    let (quic, tcp) = (free_address(), free_tcp());
+    let addresses = vec![
+        right.address.clone(),
+        other.address.clone(),
+        quic.clone(),
+        tcp.clone(),
+    ];
+    let cards = [(right.member(), addresses), closed.card()];
+    let asking = config(&me, &cards);
+    let probing = async {
+        timeout(LONG, probe(&asking))
+            .await
+            .expect("it ends in time")
+    };
+    let mut found = probing.await.expect("a good key");
+    let probed = found.remove(&right.member()).expect("it was dialed");
+    let answer = |address: &Multiaddr| {
+        let one = probed.iter().find(|one| one.address == *address);
+        one.map(|one| one.answer.clone()).expect("it was dialed")
+    };
+    let key = Some(other.member());
+    assert_eq!(answer(&right.address), Answer::Connected);
+    assert_eq!(answer(&other.address), Answer::OtherKey { found: key });
+    assert_eq!(answer(&quic), Answer::Refused);
+    assert_eq!(answer(&tcp), Answer::Refused);
+    let refused = found.remove(&closed.member()).expect("it was dialed");
+    assert_eq!(refused[0].answer, Answer::KeyRefused);
+    // The member itself comes after the probe, and is the first that is seen.
+    let node = Node::start(config(&me, &[right.card()]), Shelf::with(&[])).await;
+    let first = right.wait(Some);
+    assert!(matches!(first.await, NetEvent::Connected(who) if who == node.member()));
+}
