@@ -1,12 +1,14 @@
 //! `archipel doctor`: what this machine and a member's folder have, what is missing, what to do.
 //!
-//! Nothing is changed, nobody is asked: no connection is opened, and the node may be running.
+//! Nothing is changed, and the node may be running. No connection is opened, unless the other
+//! members are to be dialed.
 
 mod cards;
 mod folder;
 mod machine;
 mod network;
 mod page;
+mod peers;
 
 use clap::Args;
 use serde::Serialize;
@@ -18,6 +20,9 @@ pub struct DoctorArgs {
     /// A member's folder; without it, the machine alone is looked at.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Dial every address of every member, and say what each answered; ten seconds or more.
+    #[arg(long, requires = "dir")]
+    pub peers: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -139,6 +144,12 @@ pub fn look(args: &DoctorArgs) -> Report {
             title: "the network",
             findings: network::findings(member),
         });
+        if args.peers {
+            groups.push(Group {
+                title: "the other members",
+                findings: peers::findings(member.dir()),
+            });
+        }
     }
     groups.push(Group {
         title: "cards",

@@ -5,8 +5,9 @@ use clap::Parser;
 use std::{io::IsTerminal, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
-/// What is logged unless `RUST_LOG` says otherwise.
-const LOGGED: &str = "warn,archipel_node=info";
+/// What is logged unless `RUST_LOG` says otherwise. Of links, this program says itself what matters:
+/// the warnings of libp2p and quinn are whole packets and queues in Rust's debug form.
+const LOGGED: &str = "warn,archipel_node=info,libp2p=error,quinn=error";
 
 fn main() -> ExitCode {
     forget_key_log();

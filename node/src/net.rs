@@ -26,18 +26,23 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+mod answer;
 mod behaviour;
+mod claim;
 mod config;
 mod dialer;
 mod direct;
+mod echo;
 mod event;
 mod fetch;
 mod identity;
+mod probe;
+mod run_of;
 mod schedule;
 mod seats;
 mod serve;
@@ -49,11 +54,14 @@ mod traffic;
 mod transport;
 mod wire;
 
+pub use answer::{Answer, short};
+pub use claim::KeyInUse;
 pub use config::{Limits, MESSAGE_LIMIT, Nat, NetConfig, NetError};
 pub use direct::FrameError;
-pub use event::{MessageHandle, Misbehaviour, NetEvent, Verdict};
+pub use event::{MessageHandle, Misbehaviour, NetEvent, RefusedKey, Verdict};
 pub use fetch::{FetchError, FetchOutcome, FetchReport, Refusal};
 pub use identity::{member_of, peer_of};
+pub use probe::{Probed, probe};
 pub use serve::{BlobInfo, BlobSource};
 pub use start::start;
 pub use traffic::TrafficStatus;
@@ -112,6 +120,11 @@ pub struct NetStatus {
     pub external: BTreeSet<Multiaddr>,
     /// Connected members.
     pub members: BTreeMap<MemberId, MemberStatus>,
+    /// What the known addresses of each other member answered last, the charter's first; at most
+    /// eight more are kept of each member.
+    pub links: BTreeMap<MemberId, Vec<Link>>,
+    /// Keys that were refused at the gate; at most 32.
+    pub refused: Vec<RefusedKey>,
     /// Bytes since the start.
     pub traffic: TrafficStatus,
     /// Messages dropped because a queue was full or nobody could be sent to.
@@ -125,6 +138,25 @@ pub struct MemberStatus {
     pub addresses: Vec<Multiaddr>,
     /// Last measured round trip.
     pub round_trip: Option<Duration>,
+}
+
+/// An address of a member, and what it answered last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The address.
+    pub address: Multiaddr,
+    /// What it answered.
+    pub answer: Answer,
+    /// When it did; `None` where it has not answered yet.
+    pub at: Option<Instant>,
+    /// When the member is dialed next; `None` while it is connected or being dialed.
+    pub next: Option<Instant>,
+}
+
+impl std::fmt::Display for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", short(&self.address), self.answer)
+    }
 }
 
 /// What the swarm's task is asked to do.

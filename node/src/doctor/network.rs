@@ -76,10 +76,21 @@ pub(super) fn findings(member: &Folder) -> Vec<Finding> {
 }
 
 fn listen(address: &Multiaddr, running: bool) -> Finding {
+    let advice = "write /ip4/0.0.0.0/udp/4001/quic-v1, say, in node.toml";
     let Some(port) = Port::of(address) else {
         return Finding::bad("listen", format!("{address} names no address and port"))
-            .advise("write /ip4/0.0.0.0/udp/4001/quic-v1, say, in node.toml");
+            .advise(advice);
     };
+    let mut transport = address.iter().skip(2);
+    let spoken = match port.udp {
+        true => transport.next() == Some(Protocol::QuicV1),
+        false => true,
+    };
+    if !spoken || transport.any(|part| !matches!(part, Protocol::P2p(_))) {
+        let found =
+            format!("{address}: expected an address that ends in /udp/PORT/quic-v1 or /tcp/PORT");
+        return Finding::bad("listen", found).advise(advice);
+    }
     match port.try_to_bind() {
         Ok(()) => Finding::good("listen", format!("{address} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && running => Finding::good(
@@ -115,13 +126,15 @@ fn firewall(ports: &[Port]) -> Option<Finding> {
     if names.is_empty() {
         return None;
     }
-    let found = format!("other sites come in at {}", names.join(" and "));
+    let found = format!("not tested: other sites come in at {}", names.join(" and "));
     let chosen = open_to_choice(ports);
     Some(match chosen {
         true => Finding::note("firewall", found)
             .advise("name a port other than 0 in node.toml, and open it in your firewall"),
-        false => Finding::good("firewall", found)
-            .advise("open it in your firewall, towards the other members at least"),
+        false => Finding::note("firewall", found).advise(
+            "open it in your firewall, towards the other members at least, and have another \
+             member try it: `archipel doctor --dir DIR --peers`",
+        ),
     })
 }
 
@@ -163,6 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_no_transport_listens_at_is_bad() {
+        let cases = [
+            ("/ip4/127.0.0.1/udp/0", Verdict::Bad),
+            ("/ip4/127.0.0.1/udp/0/quic", Verdict::Bad),
+            ("/ip4/127.0.0.1/tcp/0/ws", Verdict::Bad),
+            ("/ip4/127.0.0.1/udp/0/quic-v1", Verdict::Good),
+            ("/ip4/127.0.0.1/tcp/0", Verdict::Good),
+        ];
+        for (text, expected) in cases {
+            let found = listen(&address(text), false);
+            assert_eq!(found.verdict, expected, "{found:?}");
+        }
+    }
+
+    #[test]
     fn the_firewall_is_told_of_ports_that_others_reach() {
         let ports = |texts: &[&str]| -> Vec<Port> {
             let port = |text: &&str| Port::of(&address(text)).expect("a port");
@@ -172,6 +200,8 @@ mod tests {
         let both = ports(&["/ip4/0.0.0.0/udp/4001/quic-v1", "/ip6/::/tcp/4002"]);
         let told = firewall(&both).expect("two ports");
         assert!(told.found.ends_with("UDP 4001 and TCP 4002"), "{told:?}");
+        assert_eq!(told.verdict, Verdict::Note);
+        assert!(told.found.starts_with("not tested"), "{told:?}");
         let any = firewall(&ports(&["/ip4/0.0.0.0/udp/0/quic-v1"])).expect("a port");
         assert_eq!(any.verdict, Verdict::Note);
     }

@@ -12,7 +12,11 @@ fn archipel(args: &[&str]) {
 
 fn report(dir: Option<&Path>) -> Report {
     let dir = dir.map(Path::to_owned);
-    look(&DoctorArgs { dir, json: false })
+    look(&DoctorArgs {
+        dir,
+        peers: false,
+        json: false,
+    })
 }
 
 fn finding<'a>(report: &'a Report, what: &str) -> &'a Finding {

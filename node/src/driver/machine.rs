@@ -1,5 +1,6 @@
 //! The loop that owns the member and the store.
 
+mod gates;
 mod incoming;
 
 use super::{

@@ -193,6 +193,7 @@ fn net_config(site: &Site) -> anyhow::Result<NetConfig> {
     let mut secret = *site.key.secret_bytes();
     let keypair = Keypair::ed25519_from_bytes(&mut secret).context("the member's key")?;
     let mut config = NetConfig::new(keypair, site.run_id);
+    config.folder = Some(site.dir.clone());
     config.listen = site.config.listen.clone();
     config.external = site.config.external.clone();
     config.bootstrap = bootstrap(site);

@@ -2,7 +2,7 @@
 
 use archipel_protocol::ids::{MemberId, RunId};
 use libp2p::{Multiaddr, identity::Keypair};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// Longest control message in bytes, by gossip or direct.
 pub const MESSAGE_LIMIT: usize = 64 * 1024;
@@ -14,6 +14,9 @@ pub struct NetConfig {
     pub keypair: Keypair,
     /// The run. Its topic and its Kademlia table are apart from every other run's.
     pub run_id: RunId,
+    /// The folder of the node. With it, a second node with the same key does not start on this
+    /// machine.
+    pub folder: Option<PathBuf>,
     /// Addresses to listen on; `/p2p-circuit` addresses reserve a place at a relay.
     pub listen: Vec<Multiaddr>,
     /// Addresses that the charter gives for members. Until [`Net::allow`](super::Net::allow) is
@@ -39,6 +42,7 @@ impl NetConfig {
         Self {
             keypair,
             run_id,
+            folder: None,
             listen: Vec::new(),
             bootstrap: Vec::new(),
             mdns: false,
@@ -173,11 +177,14 @@ pub enum NetError {
         reason: &'static str,
     },
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: is the port in use, and its transport turned on?")]
+    #[error("cannot listen on {}: {problem}", super::short(address))]
     Listen {
         /// The address.
         address: Multiaddr,
-        /// The system's account.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What is wrong, and what to do.
+        problem: String,
     },
+    /// A node of this machine runs with the key.
+    #[error(transparent)]
+    KeyInUse(#[from] super::KeyInUse),
 }

@@ -1,8 +1,9 @@
 //! What the network layer tells its driver.
 
-use super::direct::FrameError;
+use super::{answer::Answer, direct::FrameError};
 use archipel_protocol::ids::{BlobHash, MemberId};
 use libp2p::{Multiaddr, PeerId, gossipsub};
+use std::{path::PathBuf, time::Instant};
 
 /// Something that happened on the network.
 #[derive(Debug)]
@@ -36,15 +37,25 @@ pub enum NetEvent {
     Listening(Multiaddr),
     /// Others can reach this member at an address.
     Reachable(Multiaddr),
-    /// Somebody was refused at the gate, before any protocol ran. Sent for a sample where there
-    /// are many.
-    Refused {
-        /// The key it came with, where it is an Ed25519 key.
-        member: Option<MemberId>,
-        /// Where it came from.
+    /// Somebody was refused at the gate, before any protocol ran. Sent when a key comes first,
+    /// and then at most once a minute for each key, with the count so far.
+    Refused(RefusedKey),
+    /// A member's node shut the door after a good handshake. Sent when it happens again, and then
+    /// ever more rarely.
+    ShutOut {
+        /// The member.
+        member: MemberId,
+        /// Where it was dialed.
         address: Multiaddr,
-        /// The gate's or the limit's account.
-        reason: String,
+        /// What that means.
+        answer: Answer,
+        /// How often in a row.
+        times: u32,
+    },
+    /// A second node was started on this machine with this site's key, and turned away.
+    SecondNode {
+        /// Its folder.
+        folder: PathBuf,
     },
     /// A blob of this member's own store does not have the hash it is stored under.
     Damaged {
@@ -60,6 +71,20 @@ pub enum NetEvent {
         /// What it sent.
         what: Misbehaviour,
     },
+}
+
+/// A key that was refused at the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedKey {
+    /// The key, where it is an Ed25519 key. It may be this site's own: then another node runs
+    /// with it, or this one has reached itself.
+    pub member: Option<MemberId>,
+    /// Where it came from last.
+    pub address: Multiaddr,
+    /// How often it came.
+    pub times: u64,
+    /// When it came last.
+    pub last: Instant,
 }
 
 /// What a member sent that no correct member sends.

@@ -1,8 +1,8 @@
 //! Starts the network layer: builds the parts and gives each its task.
 
 use super::{
-    BLOB_PROTOCOL, Command, DIRECT_PROTOCOL, End, Net, NetConfig, NetError, NetEvent, Shared,
-    behaviour, direct,
+    Answer, BLOB_PROTOCOL, Command, DIRECT_PROTOCOL, End, Net, NetConfig, NetError, NetEvent,
+    Shared, behaviour, claim, direct,
     fetch::Fetcher,
     identity::{member_of, peer_of},
     serve::{BlobSource, Server},
@@ -11,7 +11,7 @@ use super::{
     transport,
 };
 use archipel_protocol::ids::MemberId;
-use libp2p::Swarm;
+use libp2p::{Multiaddr, Swarm, multiaddr::Protocol};
 use libp2p_stream::{Control, IncomingStreams};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
@@ -30,6 +30,10 @@ pub fn start(
 ) -> Result<(Net, mpsc::Receiver<NetEvent>), NetError> {
     let me = own_member(&config)?;
     let allowed = founders(&config, me)?;
+    let claim = match &config.folder {
+        Some(folder) => claim::take(&me, folder)?,
+        None => None,
+    };
     let traffic = Arc::new(Traffic::default());
     let mut swarm = build_swarm(&config, traffic.clone())?;
     let streams = swarm.behaviour().streams.new_control();
@@ -48,6 +52,9 @@ pub fn start(
         ..Shared::default()
     });
 
+    if let Some(claim) = claim {
+        tokio::spawn(claim.hold(events.clone(), end.clone()));
+    }
     let receiver = direct::Receiver::new(allowed.subscribe(), events.clone(), &limits);
     tokio::spawn(Arc::new(receiver).accept(direct_streams, end.clone()));
     let (members, events_of_server) = (allowed.subscribe(), events.clone());
@@ -92,7 +99,7 @@ pub fn start(
     Ok((net, event_queue))
 }
 
-fn own_member(config: &NetConfig) -> Result<MemberId, NetError> {
+pub(super) fn own_member(config: &NetConfig) -> Result<MemberId, NetError> {
     let found = || format!("{:?}", config.keypair.key_type());
     let member = member_of(&config.keypair.public().to_peer_id());
     member.ok_or_else(|| NetError::KeyKind { found: found() })
@@ -135,6 +142,32 @@ fn build_swarm(
     Ok(Swarm::new(transport, behaviour, me, parameters))
 }
 
+/// Why an address cannot be listened on, and what to do.
+fn unlistenable(address: &Multiaddr, answer: Answer) -> String {
+    let port = address.iter().find_map(|part| match part {
+        Protocol::Udp(port) | Protocol::Tcp(port) => Some(port),
+        _ => None,
+    });
+    match (answer, port) {
+        (Answer::Taken, Some(port)) => format!(
+            "the port is in use; see by what (`ss -lnp 'sport = :{port}'`), or change `listen` in \
+             node.toml"
+        ),
+        (Answer::NoNetwork, _) => {
+            "this machine has no such address; /ip4/0.0.0.0/udp/4001/quic-v1 \
+             in node.toml is any"
+                .to_owned()
+        }
+        (Answer::Forbidden, _) => "this user has no right to it; ports below 1024 need one: take \
+             a higher one in node.toml"
+            .to_owned(),
+        (Answer::NoTransport, _) => "expected an address like /ip4/0.0.0.0/udp/4001/quic-v1 or \
+             /ip4/0.0.0.0/tcp/4001, whose transport is turned on"
+            .to_owned(),
+        (answer, _) => answer.to_string(),
+    }
+}
+
 /// Listens on all addresses; returns the relayed ones, which are tried again when they end.
 fn listen(
     swarm: &mut Swarm<behaviour::Behaviour>,
@@ -146,7 +179,7 @@ fn listen(
             .listen_on(address.clone())
             .map_err(|error| NetError::Listen {
                 address: address.clone(),
-                source: error.into(),
+                problem: unlistenable(address, Answer::of_transport(&error)),
             })?;
         circuits.note(listener, address);
     }

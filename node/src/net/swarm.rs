@@ -1,11 +1,12 @@
 //! Drives libp2p's swarm: one task that owns it, dials, and turns its events into ours.
 
 use super::{
-    Command, MessageHandle, NetConfig, NetEvent, NetStatus, Shared, Verdict,
+    Answer, Command, MessageHandle, NetConfig, NetEvent, NetStatus, Shared, Verdict,
     behaviour::{Behaviour, control_topic},
     dialer::{Attempt, Dialer},
     direct,
     identity::peer_of,
+    short,
 };
 use archipel_protocol::ids::MemberId;
 use futures::StreamExt as _;
@@ -30,7 +31,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod connections;
 mod events;
+mod refusals;
+
+use refusals::{Refusals, Slow};
 
 /// A connection older than this is closed when its member opens a new one: the member has
 /// restarted or lost it. Two that are opened at the same time both stay.
@@ -39,8 +44,6 @@ const SUPERSEDED_AFTER: Duration = Duration::from_secs(1);
 const RECENT: usize = 64;
 /// Age at which such a message is forgotten.
 const RECENT_AGE: Duration = Duration::from_secs(30);
-/// Refused connections waiting to be told; more are only logged.
-const REFUSALS: usize = 32;
 /// Addresses taken from one message of a peer.
 const ADDRESSES: usize = 16;
 /// Wait before a place at a relay is asked for again.
@@ -50,11 +53,18 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The task that owns the swarm.
 pub(super) struct Driver {
+    me: MemberId,
     swarm: Swarm<Behaviour>,
     dialer: Dialer,
+    run: String,
     topic: gossipsub::TopicHash,
     allowed: BTreeSet<MemberId>,
     connections: BTreeMap<MemberId, Vec<Connection>>,
+    /// Those that joined the control topic before they counted as connected.
+    early: BTreeSet<MemberId>,
+    refusals: Refusals,
+    slow: BTreeMap<MemberId, Slow>,
+    unsent: Slow,
     connected: watch::Sender<BTreeSet<MemberId>>,
     shared: Arc<Shared>,
     events: mpsc::Sender<NetEvent>,
@@ -77,6 +87,10 @@ struct Connection {
     id: ConnectionId,
     since: Instant,
     address: Multiaddr,
+    /// Whether this member dialed.
+    dialed: bool,
+    /// Whether the other end has said that it takes part in this run.
+    spoken: bool,
 }
 
 /// Listeners at relays, and those that are to be tried again.
@@ -119,11 +133,17 @@ impl Driver {
         events: mpsc::Sender<NetEvent>,
     ) -> Self {
         Self {
+            me,
             swarm: parts.swarm,
             dialer: Dialer::new(me, config.bootstrap),
+            run: config.run_id.to_string(),
             topic: control_topic(config.run_id).hash(),
             allowed: BTreeSet::new(),
             connections: BTreeMap::new(),
+            early: BTreeSet::new(),
+            refusals: Refusals::default(),
+            slow: BTreeMap::new(),
+            unsent: Slow::default(),
             connected: parts.connected,
             shared: parts.shared,
             events,
@@ -174,6 +194,7 @@ impl Driver {
                     Some(Command::Report(handle, verdict)) => self.report(&handle, verdict),
                     Some(Command::Address(member, address)) => {
                         self.dialer.learn(member, address, Instant::now());
+                        self.show_links(member);
                     }
                     None => break,
                 },
@@ -220,7 +241,23 @@ impl Driver {
             }
         }
         self.dialer.allow(&members, now);
+        self.slow.retain(|member, _| members.contains(member));
         self.allowed = members;
+        let links = self
+            .allowed
+            .iter()
+            .map(|who| (*who, self.dialer.links(who)));
+        let links = links.collect();
+        self.status(|status| status.links = links);
+    }
+
+    fn show_links(&self, member: MemberId) {
+        let links = self.dialer.links(&member);
+        self.status(|status| {
+            if let Some(shown) = status.links.get_mut(&member) {
+                *shown = links;
+            }
+        });
     }
 
     fn dial(&mut self) {
@@ -228,12 +265,18 @@ impl Driver {
         for address in self.circuits.due(now) {
             match self.swarm.listen_on(address.clone()) {
                 Ok(listener) => self.circuits.note(listener, &address),
-                Err(error) => tracing::warn!(%address, %error, "no place at the relay"),
+                Err(error) => {
+                    let (at, why) = (short(&address), Answer::of_transport(&error));
+                    tracing::warn!("no place at the relay {at}: {why}");
+                }
             }
         }
         for attempt in self.dialer.due(now) {
             match attempt {
-                Attempt::Dial(member, addresses) => self.dial_member(member, addresses, now),
+                Attempt::Dial(member, addresses) => {
+                    self.dial_member(member, addresses, now);
+                    self.show_links(member);
+                }
                 Attempt::Find(member) => {
                     if let Some(peer) = peer_of(&member).filter(|_| !self.connections.is_empty()) {
                         self.swarm.behaviour_mut().kad.get_closest_peers(peer);
@@ -275,8 +318,16 @@ impl Driver {
             // Where nobody listens yet, whoever comes soon is told: see `catch_up`.
             Ok(_) | Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => {}
             Err(error) => {
-                tracing::warn!(%error, "a message was not published");
                 self.shared.dropped.fetch_add(1, Relaxed);
+                if let Some(lost) = self.unsent.lose(1, now) {
+                    let why = match error {
+                        gossipsub::PublishError::AllQueuesFull(_) => {
+                            "all members take their messages slowly".to_owned()
+                        }
+                        error => format!("{error:?}"),
+                    };
+                    tracing::warn!("{lost} messages were not sent so far: {why}");
+                }
             }
         }
     }

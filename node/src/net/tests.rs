@@ -8,6 +8,7 @@ use tokio::time::timeout;
 mod bulk;
 mod control;
 mod gate;
+mod links;
 
 /// Longest wait for anything here.
 const LONG: Duration = Duration::from_secs(60);

@@ -1,7 +1,9 @@
 //! Builds the transport: QUIC, TCP with Noise and Yamux, relayed circuits, names resolved.
 
 use super::{
+    answer::{Answer, Below, HANDSHAKE_TIMEOUT},
     config::{NetConfig, NetError},
+    echo::Echo,
     traffic::{CountedMuxer, Traffic},
 };
 use libp2p::{
@@ -13,14 +15,12 @@ use libp2p::{
     },
     dns, noise, quic, relay, tcp, yamux,
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// Bytes that a peer may have in flight on one QUIC stream: a gigabit over 250 ms.
 const QUIC_STREAM_WINDOW: u32 = 32 << 20;
 /// Bytes that a peer may have in flight on one QUIC connection.
 const QUIC_CONNECTION_WINDOW: u32 = 64 << 20;
-/// How long a connection may take to be set up.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Muxed = Boxed<(PeerId, StreamMuxerBox)>;
 
@@ -36,7 +36,7 @@ pub(super) fn build(
         return Err(NetError::NoTransport);
     }
     let named = match dns::tokio::Transport::system(direct(config)?) {
-        Ok(named) => named.boxed(),
+        Ok(named) => named.map_err(|error| Answer::of_names(&error)).boxed(),
         Err(error) => {
             tracing::warn!(%error, "no system resolver: only numeric addresses can be dialed");
             direct(config)?
@@ -50,7 +50,8 @@ pub(super) fn build(
                 .authenticate(noise(config)?)
                 .multiplex(yamux::Config::default())
                 .timeout(HANDSHAKE_TIMEOUT)
-                .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+                .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+                .map_err(|error| Answer::of_tcp(&error));
             (OptionalTransport::some(circuits), Some(behaviour))
         }
         false => (OptionalTransport::none(), None),
@@ -62,6 +63,7 @@ pub(super) fn build(
             StreamMuxerBox::new(CountedMuxer::new(muxer, traffic.clone())),
         )
     });
+    let all = all.map_err(|either| either.map_right(|error| Answer::of_io(&error)).into_inner());
     Ok((all.boxed(), relays))
 }
 
@@ -70,24 +72,28 @@ fn direct(config: &NetConfig) -> Result<Muxed, NetError> {
     let tcp = match config.tcp {
         true => OptionalTransport::some(
             tcp::tokio::Transport::new(tcp::Config::default())
+                .map_err(Below)
                 .upgrade(Version::V1Lazy)
                 .authenticate(noise(config)?)
                 .multiplex(yamux::Config::default())
                 .timeout(HANDSHAKE_TIMEOUT)
-                .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
+                .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+                .map_err(|error| Answer::of_tcp(&error)),
         ),
         false => OptionalTransport::none(),
     };
     let quic = match config.quic {
-        true => OptionalTransport::some(
+        true => OptionalTransport::some(Echo::new(
             quic::tokio::Transport::new(quic_config(config))
-                .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
-        ),
+                .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+                .map_err(|error| Answer::of_quic(&error)),
+        )),
         false => OptionalTransport::none(),
     };
     Ok(quic
         .or_transport(tcp)
         .map(|either, _| either.into_inner())
+        .map_err(|either| either.into_inner())
         .boxed())
 }
 

@@ -40,13 +40,34 @@ impl Machine {
                 tracing::info!("{} is gone", self.parts.reporter.name(&member));
                 Ok(())
             }
-            NetEvent::Refused {
+            NetEvent::Refused(refused) => {
+                let text = self.refused(&refused);
+                match refused.times {
+                    1 => self.parts.reporter.incident("gate", text),
+                    _ => tracing::warn!("{text}"),
+                }
+                Ok(())
+            }
+            NetEvent::SecondNode { folder } => {
+                let text = format!(
+                    "a second node with this site's key was started in {}, and turned away: one \
+                     key is for one node",
+                    folder.display()
+                );
+                self.parts.reporter.incident("key", text);
+                Ok(())
+            }
+            NetEvent::ShutOut {
                 member,
                 address,
-                reason,
+                answer,
+                times,
             } => {
-                let who = member.map_or("somebody".to_owned(), |id| id.short());
-                tracing::debug!("{who} at {address} was refused: {reason}");
+                let text = self.shut_out((&member, &address), &answer, times);
+                match times {
+                    2 => self.parts.reporter.incident("gate", text),
+                    _ => tracing::warn!("{text}"),
+                }
                 Ok(())
             }
             NetEvent::Subscribed(_) | NetEvent::Reachable(_) => Ok(()),

@@ -1,17 +1,21 @@
 //! Turns what libp2p reports into what the driver of this layer is told.
 
-use super::{ADDRESSES, Connection, Driver, REFUSALS, SUPERSEDED_AFTER};
+use super::{ADDRESSES, Driver};
 use crate::net::{
-    MessageHandle, Misbehaviour, NetEvent, Verdict, behaviour::BehaviourEvent, identity::member_of,
+    Answer, MessageHandle, Misbehaviour, NetEvent, Verdict, behaviour::BehaviourEvent,
+    identity::member_of, short,
 };
 use archipel_protocol::ids::MemberId;
 use libp2p::{
-    Multiaddr, PeerId, gossipsub, identify, kad, mdns,
+    Multiaddr, PeerId,
+    core::transport::TransportError,
+    gossipsub, identify, kad, mdns,
     multiaddr::Protocol,
     ping,
-    swarm::{ConnectionId, DialError, ListenError, SwarmEvent},
+    swarm::{DialError, ListenError, SwarmEvent},
 };
-use std::{sync::atomic::Ordering::Relaxed, time::Instant};
+use libp2p_allow_block_list::NotAllowed;
+use std::{io, sync::atomic::Ordering::Relaxed, time::Instant};
 
 impl Driver {
     pub(super) fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -21,13 +25,14 @@ impl Driver {
                 peer_id,
                 connection_id,
                 endpoint,
+                concurrent_dial_errors,
                 ..
             } => {
-                self.on_connected(
-                    peer_id,
-                    connection_id,
-                    endpoint.get_remote_address().clone(),
-                );
+                let earlier = concurrent_dial_errors.unwrap_or_default();
+                if let Some(member) = member_of(&peer_id) {
+                    self.on_answers(member, &earlier);
+                }
+                self.on_connected(peer_id, connection_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,
@@ -36,7 +41,7 @@ impl Driver {
                 ..
             } => {
                 tracing::debug!(%peer_id, ?cause, "a connection closed");
-                self.on_closed(peer_id, connection_id);
+                self.on_closed(peer_id, connection_id, cause.as_ref());
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 self.on_dial_error(peer_id, &error);
@@ -61,10 +66,17 @@ impl Driver {
                 addresses,
                 reason,
             } => {
-                tracing::warn!(?addresses, ?reason, "a listener closed");
+                let addresses: Vec<String> = addresses.iter().map(short).collect();
+                let addresses = addresses.join(" and ");
+                match reason.as_ref().map_err(Answer::of_io) {
+                    Ok(()) => tracing::warn!("no longer listening on {addresses}"),
+                    Err(why) => tracing::warn!("no longer listening on {addresses}: {why}"),
+                }
                 self.circuits.lost(listener_id, Instant::now());
             }
-            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener failed"),
+            SwarmEvent::ListenerError { error, .. } => {
+                tracing::warn!("a connection could not be taken: {}", Answer::of_io(&error));
+            }
             SwarmEvent::ExternalAddrConfirmed { address } => {
                 self.status(|status| _ = status.external.insert(address.clone()));
                 self.backlog.push_back(NetEvent::Reachable(address));
@@ -76,111 +88,69 @@ impl Driver {
         }
     }
 
-    fn on_connected(&mut self, peer: PeerId, id: ConnectionId, address: Multiaddr) {
-        let now = Instant::now();
-        let Some(member) = member_of(&peer) else {
-            return;
-        };
-        let connections = self.connections.entry(member).or_default();
-        let stale = |old: &&Connection| now.duration_since(old.since) > SUPERSEDED_AFTER;
-        let superseded: Vec<ConnectionId> =
-            connections.iter().filter(stale).map(|old| old.id).collect();
-        let first = connections.is_empty();
-        connections.push(Connection {
-            id,
-            since: now,
-            address,
-        });
-        for old in superseded {
-            self.swarm.close_connection(old);
-        }
-        self.show_connections(member);
-        if first {
-            self.dialer.connected(member, now);
-            self.connected
-                .send_modify(|members| _ = members.insert(member));
-            self.backlog.push_back(NetEvent::Connected(member));
-        }
-    }
-
-    fn on_closed(&mut self, peer: PeerId, id: ConnectionId) {
-        let Some(member) = member_of(&peer) else {
-            return;
-        };
-        let Some(connections) = self.connections.get_mut(&member) else {
-            return;
-        };
-        connections.retain(|connection| connection.id != id);
-        let last = connections.is_empty();
-        self.show_connections(member);
-        if !last {
-            // Gossipsub greets a peer on its first connection alone. What answers on another one
-            // may be a new process that was never told who listens: it is greeted by starting over.
-            if self.swarm.disconnect_peer_id(peer).is_err() {
-                tracing::debug!(%member, "its other connections closed meanwhile");
-            }
-        }
-        if last {
-            self.connections.remove(&member);
-            self.dialer.disconnected(member, Instant::now());
-            self.connected
-                .send_modify(|members| _ = members.remove(&member));
-            self.backlog.push_back(NetEvent::Disconnected(member));
-        }
-    }
-
-    fn show_connections(&self, member: MemberId) {
-        let connections = self
-            .connections
-            .get(&member)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let addresses: Vec<_> = connections
-            .iter()
-            .map(|open| open.address.clone())
-            .collect();
-        self.status(|status| match addresses.is_empty() {
-            true => _ = status.members.remove(&member),
-            false => status.members.entry(member).or_default().addresses = addresses,
-        });
-    }
-
     fn on_dial_error(&mut self, peer: Option<PeerId>, error: &DialError) {
         let Some(member) = peer.as_ref().and_then(member_of) else {
             return;
         };
+        let now = Instant::now();
         match error {
             DialError::WrongPeerId { obtained, address } => {
-                let found = member_of(obtained);
-                tracing::warn!(%member, ?found, %address, "another key answers at this address");
+                let answer = Answer::of_key(self.me, obtained);
+                self.dialer.answered((member, address), answer, now);
             }
+            DialError::Transport(answers) => self.on_answers(member, answers),
             error => tracing::debug!(%member, %error, "a member was not reached"),
         }
-        self.dialer.failed(member, Instant::now());
+        self.dialer.failed(member, now);
+        self.show_links(member);
+    }
+
+    /// Notes what the addresses of a member answered that did not lead to it.
+    fn on_answers(&mut self, member: MemberId, answers: &[(Multiaddr, TransportError<io::Error>)]) {
+        let now = Instant::now();
+        for (address, error) in answers {
+            let answer = Answer::of_transport(error);
+            self.dialer.answered((member, address), answer, now);
+        }
     }
 
     fn on_refused(&mut self, address: Multiaddr, error: ListenError, peer: Option<PeerId>) {
-        let ListenError::Denied { cause } = error else {
-            tracing::debug!(%address, %error, "an incoming connection failed");
-            return;
-        };
-        let member = peer.as_ref().and_then(member_of);
-        tracing::info!(?member, %address, %cause, "a connection was refused");
-        if self.backlog.len() < REFUSALS {
-            let reason = cause.to_string();
-            self.backlog.push_back(NetEvent::Refused {
-                member,
-                address,
-                reason,
-            });
+        let now = Instant::now();
+        match error {
+            ListenError::LocalPeerId { .. } => {
+                let me = Some(self.me);
+                self.refuse(me, address, now);
+            }
+            ListenError::Denied { cause } => match cause.downcast::<NotAllowed>() {
+                Ok(_) => self.refuse(peer.as_ref().and_then(member_of), address, now),
+                Err(cause) => tracing::debug!(%address, %cause, "no room for a connection"),
+            },
+            error => tracing::debug!(%address, %error, "an incoming connection failed"),
         }
+    }
+
+    fn refuse(&mut self, member: Option<MemberId>, address: Multiaddr, now: Instant) {
+        let told = self.refusals.count(member, address, now);
+        self.backlog.extend(told.map(NetEvent::Refused));
+        let all = self.refusals.all();
+        self.status(|status| status.refused = all);
     }
 
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Gossip(event) => self.on_gossip(event),
-            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                self.learn(peer_id, info.listen_addrs);
+            BehaviourEvent::Identify(identify::Event::Received {
+                peer_id,
+                connection_id,
+                info,
+            }) => self.on_identified((peer_id, connection_id), info),
+            BehaviourEvent::Identify(identify::Event::Error {
+                peer_id,
+                connection_id,
+                error,
+            }) => {
+                tracing::debug!(%peer_id, %error, "it does not say what it speaks");
+                self.swarm.close_connection(connection_id);
             }
             BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed { result, .. }) => {
                 let found = match result {
@@ -215,7 +185,8 @@ impl Driver {
                     });
                 }
                 Err(ping::Failure::Timeout) => {
-                    tracing::info!(%peer, "no answer to a ping: the connection is closed");
+                    let who = member_of(&peer).map_or("a node".to_owned(), |id| id.short());
+                    tracing::info!("{who} does not answer a ping: the connection is closed");
                     self.swarm.close_connection(connection);
                 }
                 Err(error) => tracing::debug!(%peer, %error, "a ping failed"),
@@ -261,23 +232,44 @@ impl Driver {
                 let Some(member) = member_of(&peer_id) else {
                     return;
                 };
-                self.backlog.push_back(NetEvent::Subscribed(member));
-                self.catch_up(member);
+                let connected = self.connected.borrow().contains(&member);
+                match connected {
+                    true => self.joined(member),
+                    false => _ = self.early.insert(member),
+                }
             }
             gossipsub::Event::SlowPeer {
                 peer_id,
                 failed_messages,
             } => {
-                tracing::warn!(%peer_id, ?failed_messages, "a member takes its messages slowly");
-                self.shared.dropped.fetch_add(1, Relaxed);
+                let lost = failed_messages.priority + failed_messages.non_priority;
+                self.shared.dropped.fetch_add(lost as u64, Relaxed);
+                self.on_slow(&peer_id, lost as u64);
             }
             gossipsub::Event::Unsubscribed { .. }
             | gossipsub::Event::GossipsubNotSupported { .. } => {}
         }
     }
 
+    /// Tells of a member that takes its messages slowly, at most once a minute.
+    fn on_slow(&mut self, peer: &PeerId, lost: u64) {
+        let now = Instant::now();
+        let Some(member) = member_of(peer) else {
+            return;
+        };
+        if let Some(lost) = self.slow.entry(member).or_default().lose(lost, now) {
+            let id = member.short();
+            tracing::warn!("{id} takes its messages slowly: {lost} were dropped so far");
+        }
+    }
+
+    pub(super) fn joined(&mut self, member: MemberId) {
+        self.backlog.push_back(NetEvent::Subscribed(member));
+        self.catch_up(member);
+    }
+
     /// Notes addresses of a member, whoever told them: the handshake proves who answers there.
-    fn learn(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+    pub(super) fn learn(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
         let Some(member) = member_of(&peer).filter(|member| self.allowed.contains(member)) else {
             return;
         };

@@ -14,7 +14,7 @@ async fn a_stranger_is_refused_and_named() {
         &[(member(&friend), Vec::new())],
     );
     let mut hub = Node::start(hub, Shelf::with(&[&blob])).await;
-    let outside = Node::start(config(&stranger, &[hub.card()]), Shelf::with(&[])).await;
+    let mut outside = Node::start(config(&stranger, &[hub.card()]), Shelf::with(&[])).await;
     outside
         .net
         .publish(b"let me in".to_vec())
@@ -23,19 +23,36 @@ async fn a_stranger_is_refused_and_named() {
         .net
         .send(hub.member(), b"let me in".to_vec())
         .expect("allowed on this side");
-    let mut refusals = 0;
-    while refusals < 3 {
-        hub.wait(|event| match event {
-            NetEvent::Refused { member: who, .. } => {
-                assert_eq!(who, Some(member(&stranger)));
-                Some(())
-            }
+    let refused = hub
+        .wait(|event| match event {
+            NetEvent::Refused(refused) => Some(refused),
             NetEvent::Listening(_) => None,
             other => panic!("a stranger got through: {other:?}"),
         })
         .await;
-        refusals += 1;
-    }
+    assert_eq!(
+        (refused.member, refused.times),
+        (Some(member(&stranger)), 1)
+    );
+    let (answer, times) = outside
+        .wait(|event| match event {
+            NetEvent::ShutOut { answer, times, .. } => Some((answer, times)),
+            NetEvent::Listening(_) => None,
+            other => panic!("nobody let it in: {other:?}"),
+        })
+        .await;
+    assert_eq!((answer, times), (Answer::KeyRefused, 2));
+    let links = outside
+        .net
+        .status()
+        .links
+        .remove(&hub.member())
+        .expect("known");
+    assert_eq!(links[0].answer, Answer::KeyRefused);
+    assert!(links[0].next.is_some(), "it is dialed again");
+    let known = hub.net.status().refused;
+    assert_eq!(known.len(), 1, "{known:?}");
+    assert!(known[0].times >= 2, "{known:?}");
     assert!(hub.net.status().members.is_empty());
     let mut inside = Node::start(config(&friend, &[hub.card()]), Shelf::with(&[])).await;
     inside.connected(hub.member()).await;
@@ -162,14 +179,14 @@ fn contradictions_in_the_configuration_are_refused() {
         ),
         (
             listen(&format!("/ip4/127.0.0.1/tcp/{port}")),
-            "is the port in use",
+            "the port is in use",
         ),
         (
             NetConfig {
                 quic: false,
                 ..right.clone()
             },
-            "its transport turned on",
+            "whose transport is turned on",
         ),
     ];
     for (config, part) in cases {
