@@ -6,8 +6,9 @@ mod waits;
 mod words;
 
 use crate::{
-    control::status::{MemberLine, MissedLine, Status, TrainingLine},
+    control::status::{AttemptLine, MemberLine, MissedLine, Status, TrainingLine},
     demo::events::{self, Phase},
+    net::{Link, short},
 };
 use archipel_protocol::{
     ids::{MemberId, Root, Round},
@@ -310,7 +311,7 @@ impl Reporter {
                 seat: words::seat(seat.status).to_owned(),
                 connected: connection.is_some() || seat.id == self.status.member,
                 round_trip_ms: round_trip.map(|time| time.as_millis() as u64),
-                attempts: Vec::new(),
+                attempts: attempts(connection.is_some(), net.links.get(&seat.id)),
                 update: standing.unwrap_or_default().to_owned(),
                 counted,
                 cuts,
@@ -331,6 +332,18 @@ impl Reporter {
             ..self.status.clone()
         }
     }
+}
+
+/// What the addresses of a member that is not connected answered last.
+fn attempts(connected: bool, links: Option<&Vec<Link>>) -> Vec<AttemptLine> {
+    let links = links.into_iter().flatten().filter(|_| !connected);
+    links
+        .map(|link| AttemptLine {
+            address: short(&link.address),
+            answer: link.answer.to_string(),
+            seconds_ago: link.at.map_or(0, |at| at.elapsed().as_secs()),
+        })
+        .collect()
 }
 
 fn count(number: usize) -> u32 {
