@@ -8,6 +8,7 @@ mod machine;
 mod network;
 mod page;
 
+use crate::cli::args::FOLDER;
 use clap::Args;
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
@@ -16,7 +17,7 @@ use std::{path::PathBuf, process::ExitCode};
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct DoctorArgs {
     /// A member's folder; without it, the machine alone is looked at.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]

@@ -6,7 +6,7 @@ use archipel_protocol::crypto::Ed25519Verifier;
 use std::path::Path;
 
 fn archipel(args: &[&str]) -> anyhow::Result<()> {
-    run(Cli::try_parse_from([&["archipel"], args].concat())?).map(drop)
+    run(Cli::read([&["archipel"], args].concat())?).map(drop)
 }
 
 /// The line that `init` prints, made from the files it wrote.
@@ -380,6 +380,5 @@ fn several_sources_become_data_with_sectors() {
 
 #[test]
 fn every_argument_is_declared_soundly() {
-    use clap::CommandFactory;
-    Cli::command().debug_assert();
+    Cli::grammar().debug_assert();
 }

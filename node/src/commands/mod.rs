@@ -13,6 +13,7 @@ mod numerics;
 mod status;
 mod tokenizer;
 
+pub(crate) use amend::refuse_secret;
 pub use amend::{amendments, leave, propose, vote};
 pub use bench::{BenchCommand, bench};
 pub use demo::demo;
