@@ -271,7 +271,7 @@ impl Machine {
             Event::Finished { round, root } => {
                 self.evaluate(*round, *root);
                 keep_status(&self.parts.dir, &self.status());
-                tracing::info!("{}", next_steps(&self.parts.dir, *round));
+                tracing::info!("{}", next_steps(&self.parts.dir, (*round, *root)));
             }
             _ => {}
         }

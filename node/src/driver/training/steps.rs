@@ -3,7 +3,6 @@
 
 use super::{Arrival, Bench, TrainingError};
 use crate::driver::{site::optimizer_of, states::write_values, workbook::SnapshotHead};
-use anyhow::Context;
 use archipel_protocol::{
     carried,
     ids::{BlobHash, Digest, Round},
