@@ -72,14 +72,12 @@ fn agree_to_overwrite(
     out: &Path,
     ask: impl FnOnce(&str) -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
-    let there: Vec<&str> = WRITTEN
-        .into_iter()
-        .filter(|name| out.join(name).exists())
-        .collect();
-    if there.is_empty() {
-        return Ok(());
-    }
-    let found = format!("{} holds {} already", out.display(), there.join(", "));
+    let mut there = WRITTEN.into_iter().filter(|name| out.join(name).exists());
+    let found = match there.next() {
+        None => return Ok(()),
+        Some(WEIGHTS_FILE) => format!("{} holds a checkpoint already", out.display()),
+        Some(first) => format!("{} holds a {first} already", out.display()),
+    };
     match ask(&found)? {
         true => Ok(()),
         false => bail!("{found}: nothing was written. Name another --out, or give --force"),
@@ -153,7 +151,7 @@ mod tests {
         let refused = agree_to_overwrite(&out, |_| Ok(false)).expect_err("no");
         let text = refused.to_string();
         assert!(
-            text.contains(WEIGHTS_FILE) && text.contains("--force"),
+            text.contains("a checkpoint already") && text.contains("--force"),
             "{text}"
         );
         let mut said = String::new();
@@ -162,6 +160,6 @@ mod tests {
             Ok(true)
         };
         agree_to_overwrite(&out, agree).expect("somebody agreed");
-        assert!(said.contains(WEIGHTS_FILE), "{said}");
+        assert!(said.contains("a checkpoint already"), "{said}");
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn next_steps(dir: &Path, (round, root): (Round, Root)) -> String {
          \x20 try it             archipel generate --checkpoint {dir} --prompt TEXT\n\
          \x20 let others finish  this node still serves the state to members that lack it\n\
          \x20 stop               Ctrl-C; started again, it says this and serves on\n\
-         \x20 train further      found a new run: archipel charter new, in folders of its own"
+         \x20 train further      found a new run, in new folders: archipel charter new"
     )
 }
 

@@ -29,9 +29,14 @@ pub(super) fn take_up(site: &Site, log: Vec<Durable>) -> anyhow::Result<(States,
     for odd in states.odd() {
         tracing::warn!("{odd}");
     }
-    let log = back_to_whole(log, &mut |root| whole(site, &states, root));
     let (manifest, tensors) = site.founding()?;
-    if !states.contains(&site.root(&manifest)) {
+    let founding = site.root(&manifest);
+    let log = back_to_whole(log, &mut |root| {
+        *root == founding || whole(site, &states, root)
+    });
+    // The first state follows from the charter: it is made again as often as need be.
+    let begins_there = last_certified(&log).is_none_or(|(_, root)| root == founding);
+    if !states.contains(&founding) || (begins_there && !whole(site, &states, &founding)) {
         states.save(&manifest, &tensors)?;
     }
     Ok((states, log))
