@@ -38,8 +38,8 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "A command that works in a member's folder takes it as --dir DIR, before or after\n\
-                  the command. Without it, the folder is the present one."
+    after_help = "A command that works in a member's folder takes it as --dir DIR, before\n\
+                  or after the command. Without it, the folder is the present one."
 )]
 pub struct Cli {
     /// What to do.

@@ -9,6 +9,7 @@
 mod arrival;
 mod ending;
 mod files;
+#[cfg(target_os = "linux")]
 mod keylock;
 mod machine;
 mod ownership;

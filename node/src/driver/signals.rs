@@ -59,7 +59,7 @@ fn ignored_in(status: &str, number: i32) -> bool {
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (number - 1) & 1 == 1)
+    mask.is_some_and(|mask| (mask >> (number - 1)) & 1 == 1)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Puts a node together and runs it until it is told to stop.
 
 use super::{
-    keylock,
     machine::{Inlets, Machine, Parts, compacted},
     ownership, recovery,
     reporter::{Reporter, Status},
@@ -56,7 +55,8 @@ pub async fn start(options: &Options) -> anyhow::Result<()> {
     let (mut store, recovered) = Store::open(&options.dir)?;
     tell_recovery(&recovered);
     ownership::claim(&store, &site)?;
-    keylock::take(&site.me(), &options.dir).await?;
+    #[cfg(target_os = "linux")]
+    super::keylock::take(&site.me(), &options.dir).await?;
     let raw = compacted(&recovered.wal, &mut store).context("taking up the write-ahead log")?;
     let (states, log) = recovery::take_up(&site, wal::entries(&raw)?)?;
     let states = Arc::new(states);

@@ -131,7 +131,7 @@ pub(super) fn remove_temporary(dir: &Path, disk: &Disk) -> Result<Vec<PathBuf>, 
 /// The files in the store's folders that no store writes, in name order.
 pub(super) fn foreign(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let blobs = blobs(dir);
-    let mut found = disk::others(&blobs, &|name| is_shard(name))?;
+    let mut found = disk::others(&blobs, &is_shard)?;
     for shard in disk::others(&blobs, &|name| !is_shard(name))? {
         if shard.is_dir() {
             found.extend(disk::others(&shard, &|name| is_blob(name, &shard))?);
