@@ -7,7 +7,8 @@ mod key;
 
 pub use key::{KeyError, SecretKey};
 
-use archipel_protocol::charter::is_name;
+use crate::cli::wrapped;
+use archipel_protocol::{charter::is_name, crypto::holds_secret_key};
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
@@ -26,27 +27,48 @@ const MAX_ADDRESSES: usize = 16;
 /// The most bytes of `node.toml`.
 const MAX_CONFIG_BYTES: usize = 64 * 1024;
 
-/// The settings of one node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NodeConfig {
-    /// The member's name, as in the charter.
-    pub name: String,
-    /// The secret key's file, relative to the member's folder.
-    #[serde(default = "default_key")]
-    pub key: PathBuf,
-    /// Addresses to listen on: 1 to 16.
-    pub listen: Vec<Multiaddr>,
-    /// Addresses that other sites reach this node at, where they differ: at most 16.
-    #[serde(default)]
-    pub external: Vec<Multiaddr>,
-    /// Folder of prepared data, relative to the member's folder; absent for observers.
-    pub data: Option<PathBuf>,
-    /// Threads to train with, 1 to 1024; absent for all cores.
-    pub threads: Option<u16>,
-    /// Whether payloads and states are asked for compressed; absent for yes. Where links are faster
-    /// than a gigabyte a second and processors are busy, no is better.
-    pub compress: Option<bool>,
+/// Makes the struct, and the list of its keys out of the same lines, so that no message leaves out
+/// a key or names one that is none.
+macro_rules! settings {
+    (
+        $(#[$about:meta])*
+        pub struct $name:ident {
+            $($(#[doc = $meaning:literal])+ $(#[serde($($how:tt)*)])? pub $key:ident: $kind:ty,)+
+        }
+    ) => {
+        $(#[$about])*
+        pub struct $name {
+            $($(#[doc = $meaning])+ $(#[serde($($how)*)])? pub $key: $kind,)+
+        }
+
+        /// Every key of the file with what it means.
+        const KEYS: &[(&str, &str)] = &[$((stringify!($key), concat!($($meaning),+)),)+];
+    };
+}
+
+settings! {
+    /// The settings of one node.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct NodeConfig {
+        /// The member's name, as in the charter.
+        pub name: String,
+        /// The secret key's file, relative to this folder. Back that file up.
+        #[serde(default = "default_key")]
+        pub key: PathBuf,
+        /// 1 to 16 addresses to listen on.
+        pub listen: Vec<Multiaddr>,
+        /// At most 16 addresses that other sites reach this node at, if they differ.
+        #[serde(default)]
+        pub external: Vec<Multiaddr>,
+        /// Folder of prepared data (`archipel data prepare`), relative to this folder.
+        pub data: Option<PathBuf>,
+        /// Threads to train with, 1 to 1024; all cores without this line.
+        pub threads: Option<u16>,
+        /// Whether updates and states are asked for compressed; yes without this line. No is
+        /// better if links are faster than a gigabyte a second and processors are busy.
+        pub compress: Option<bool>,
+    }
 }
 
 /// Why `node.toml` is refused.
@@ -80,10 +102,26 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// The file is not text.
+    #[error("{}: expected UTF-8 text, found other bytes: is it the right file?", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file, or its `key`, is the secret itself, which no message may quote.
+    #[error(
+        "{}: expected settings with the name of the key's file, found a secret key itself, of \
+         which nothing is shown: {way_out}", path.display()
+    )]
+    SecretKey {
+        /// The file.
+        path: PathBuf,
+        /// What to do.
+        way_out: &'static str,
+    },
     /// The text is not the configuration's TOML.
     #[error(
-        "{}:{line}: {message}: correct the line; the keys are name, key, listen, external, data \
-         and threads", path.display()
+        "{}:{line}: {message}: correct the line. The keys are\n{}", path.display(), keys()
     )]
     Syntax {
         /// The file.
@@ -95,8 +133,8 @@ pub enum ConfigError {
     },
     /// The name is no name.
     #[error(
-        "{}: name: expected 1 to 64 characters of a-z 0-9 -, found {found:?}: take the charter's",
-        path.display()
+        "{}: name: expected 1 to 64 characters of a-z 0-9 -, found `{}`: take the charter's",
+        path.display(), found.escape_debug()
     )]
     Name {
         /// The file.
@@ -148,11 +186,25 @@ impl NodeConfig {
     /// # Errors
     /// A text that breaks a rule.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let secret = |way_out| ConfigError::SecretKey {
+            path: path.to_owned(),
+            way_out,
+        };
+        if holds_secret_key(text.as_bytes()) {
+            return Err(secret(
+                "make settings with `archipel init` in another folder, and copy them here",
+            ));
+        }
         let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax {
             path: path.to_owned(),
             line: line_of(text, error.span()),
-            message: error.message().to_owned(),
+            message: complaint(error.message()),
         })?;
+        if is_secret(&config.key) {
+            return Err(secret(
+                "put the key into a file of its own, as `archipel init` does, and name that",
+            ));
+        }
         let path = || path.to_owned();
         if !is_name(&config.name) {
             let found = config.name.chars().take(64).collect();
@@ -230,18 +282,54 @@ impl NodeConfig {
             Some(compress) => format!("compress = {compress}"),
             None => "# compress = false".to_owned(),
         };
-        format!(
-            "# The settings of one node. They are this site's own and agreed with nobody.\n\n\
-             # The member's name, as in the charter.\nname = {name}\n\
-             # The secret key, relative to this folder. Back this file up.\nkey = {key}\n\
-             # Where to listen.\nlisten = {listen}\n\
-             # Where other sites reach this node, if not there.\nexternal = {external}\n\
-             # Prepared data (`archipel data prepare`), relative to this folder.\n{data}\n\
-             # Threads to train with; all cores where there is no such line.\n{threads}\n\
-             # Whether updates and states are asked for compressed; yes without such a line.\n\
-             {compress}\n"
-        )
+        let lines = [
+            format!("name = {name}"),
+            format!("key = {key}"),
+            format!("listen = {listen}"),
+            format!("external = {external}"),
+            data,
+            threads,
+            compress,
+        ];
+        let head = "# The settings of one node. They are this site's own and agreed with nobody.\n";
+        let mut out = format!("{head}\n");
+        for ((_, meaning), line) in KEYS.iter().zip(&lines) {
+            for row in wrapped(meaning, 98) {
+                out += &format!("# {row}\n");
+            }
+            out += &format!("{line}\n");
+        }
+        out
     }
+}
+
+/// Every key and what it means, a row each or several.
+fn keys() -> String {
+    let width = KEYS.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+    let mut rows = Vec::new();
+    for (key, meaning) in KEYS {
+        let mut key = *key;
+        for row in wrapped(meaning, 76 - width) {
+            rows.push(format!("  {key:width$}  {row}"));
+            key = "";
+        }
+    }
+    rows.join("\n")
+}
+
+/// What the parser says, in one line and without its own list of the keys.
+fn complaint(message: &str) -> String {
+    let lines: Vec<&str> = message.lines().map(str::trim).collect();
+    let whole = lines.join(", ");
+    let end = whole.find(", expected one of").unwrap_or(whole.len());
+    whole[..end].to_owned()
+}
+
+/// Whether somebody wrote the key in place of its file's name.
+fn is_secret(key: &Path) -> bool {
+    let text = key.to_string_lossy();
+    let digits = text.len() >= 64 && text.chars().all(|c| c.is_ascii_hexdigit());
+    digits || holds_secret_key(text.as_bytes())
 }
 
 fn default_key() -> PathBuf {
@@ -260,16 +348,18 @@ fn read(path: &Path, dir: &Path) -> Result<String, ConfigError> {
         },
     };
     let file = std::fs::File::open(path).map_err(failed)?;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     file.take(MAX_CONFIG_BYTES as u64 + 1)
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .map_err(failed)?;
-    if text.len() > MAX_CONFIG_BYTES {
+    if bytes.len() > MAX_CONFIG_BYTES {
         return Err(ConfigError::TooLong {
             path: path.to_owned(),
         });
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|_| ConfigError::NotText {
+        path: path.to_owned(),
+    })
 }
 
 /// The line that a parser's complaint begins on; the first where it names none.

@@ -10,6 +10,7 @@ mod network;
 mod page;
 mod peers;
 
+use crate::cli::args::FOLDER;
 use clap::Args;
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
@@ -18,7 +19,7 @@ use std::{path::PathBuf, process::ExitCode};
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct DoctorArgs {
     /// A member's folder; without it, the machine alone is looked at.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Dial every address of every member, and say what each answered; ten seconds or more.
     #[arg(long, requires = "dir")]

@@ -203,9 +203,65 @@ impl Verifier for Ed25519Verifier {
     }
 }
 
+/// What a line that holds a secret key begins with; 64 hexadecimal digits follow.
+pub const SECRET_KEY_KIND: &str = "ed25519";
+/// Digits behind the kind from which on a line is taken for a key: one that was cut is one too.
+const TELLING_DIGITS: usize = 16;
+
+/// Whether a text has a line that holds a secret key, comments aside.
+///
+/// Whatever reads a file for another purpose asks first: parsers quote the lines that they do not
+/// understand, and a key must never be shown.
+pub fn holds_secret_key(text: &[u8]) -> bool {
+    text.split(|byte| matches!(byte, b'\n' | b'\r'))
+        .any(is_key_line)
+}
+
+fn is_key_line(line: &[u8]) -> bool {
+    let is_between = |byte: &u8| byte.is_ascii_whitespace() || b"\"':=\xef\xbb\xbf".contains(byte);
+    let after = |line: &mut &[u8]| {
+        let skipped = line.iter().take_while(|byte| is_between(byte)).count();
+        *line = &line[skipped..];
+        skipped
+    };
+    let mut rest = line;
+    after(&mut rest);
+    let Some((kind, mut rest)) = rest.split_at_checked(SECRET_KEY_KIND.len()) else {
+        return false;
+    };
+    if !kind.eq_ignore_ascii_case(SECRET_KEY_KIND.as_bytes()) || after(&mut rest) == 0 {
+        return false;
+    }
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_hexdigit());
+    digits.count() >= TELLING_DIGITS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_with_a_secret_key_is_known_however_it_was_copied() {
+        let digits = "5a".repeat(32);
+        for text in [
+            format!("ed25519 {digits}"),
+            format!("# The secret key\n# of alpha\ned25519 {digits}\n"),
+            format!("\u{feff}ed25519\t{}\r\n", digits.to_uppercase()),
+            format!("name = \"a\"\n  ED25519 = \"{digits}\"\n"),
+            format!("ed25519 {}", &digits[..40]),
+        ] {
+            assert!(holds_secret_key(text.as_bytes()), "{text}");
+        }
+        for text in [
+            String::new(),
+            format!("# ed25519 {digits}\n"),
+            format!("id = \"{digits}\"\n"),
+            "ed25519 is a signature scheme\n".to_owned(),
+            format!("ed25519{digits}"),
+        ] {
+            assert!(!holds_secret_key(text.as_bytes()), "{text}");
+        }
+    }
 
     #[test]
     fn a_signature_holds_in_its_own_domain_only() {

@@ -1,6 +1,9 @@
 //! What is no scenario, case by case: each is refused on its line, with what was meant.
 
-use archipel_simulator::scenario::{ScenarioError, load, parse};
+use archipel_simulator::{
+    experiment::Experiment,
+    scenario::{ScenarioError, load, parse},
+};
 use std::path::Path;
 
 const HEAD: &str = "schema = \"archipel-scenario/1\"\nname = \"x\"\n# Claim: a test.\n";
@@ -53,6 +56,25 @@ fn a_training_problem_that_is_none() {
     for line in ["evaluate_bytes = 15", "evaluate_bytes = 65537"] {
         let train = format!("{HEAD}mode = \"train\"\n{STOP}{GROUP}[learning]\n{line}\n");
         check(line, &train, "evaluate_bytes", &["16", "65536"]);
+    }
+}
+
+#[test]
+fn a_secret_key_is_not_quoted() {
+    let digits = "5a".repeat(32);
+    let key = format!("# The secret key of alpha.\ned25519 {digits}\n");
+    let said = [
+        refused(&key).to_string(),
+        refused(&format!("{HEAD}{STOP}{GROUP}ed25519 = \"{digits}\"\n")).to_string(),
+        Experiment::parse(&key, "x.toml")
+            .expect_err("a key")
+            .to_string(),
+    ];
+    for said in said {
+        assert!(
+            said.contains("secret key") && !said.contains(&digits[..8]),
+            "{said}"
+        );
     }
 }
 

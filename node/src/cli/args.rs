@@ -3,11 +3,17 @@
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// Run the node, in the foreground, until the run ends or Ctrl-C.
+/// The identity of `--dir` among clap's arguments: one for all commands, so that it may stand
+/// before or after each word of a command.
+pub const FOLDER: &str = "member-folder";
+
+/// Run the node, in the foreground, until Ctrl-C.
+///
+/// Ctrl-C, SIGTERM and SIGHUP end it in good order; a second one ends it at once.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct RunArgs {
     /// The member's folder, with node.toml and charter.toml.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// Print one JSON object a line on stdout; logs stay on stderr.
     #[arg(long)]
@@ -25,7 +31,7 @@ pub struct RunArgs {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct StatusArgs {
     /// The member's folder.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// Print one JSON object.
     #[arg(long)]
@@ -39,7 +45,7 @@ pub struct StatusArgs {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct TopArgs {
     /// The member's folder; its node must be running.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// Show it once and end.
     #[arg(long)]
@@ -50,7 +56,7 @@ pub struct TopArgs {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct LeaveArgs {
     /// The member's folder; its node must be running.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// Return, after having left.
     #[arg(long = "return")]
@@ -61,7 +67,7 @@ pub struct LeaveArgs {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct ExportArgs {
     /// The member's folder; its node may be running.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// The folder to write to.
     #[arg(long, value_name = "DIR")]
@@ -69,6 +75,9 @@ pub struct ExportArgs {
     /// What to write.
     #[arg(long, value_enum, default_value_t = Format::Hf)]
     pub format: Format,
+    /// Write over a checkpoint that is there, without asking.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Read a Llama that `transformers` wrote, and write it as a checkpoint of 32-bit floats.
@@ -107,7 +116,7 @@ pub enum CheckpointCommand {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct ProposeArgs {
     /// The folder of the member that proposes; its node must be running.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR", default_value = ".", global = true)]
     pub dir: PathBuf,
     /// The change.
     #[command(subcommand)]
@@ -139,7 +148,7 @@ pub enum ChangeArgs {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct VoteArgs {
     /// The folder of the member that votes; its node must be running.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// The change's hash, or its beginning, as `archipel charter amendments` shows it.
     #[arg(value_name = "AMENDMENT")]
@@ -150,7 +159,7 @@ pub struct VoteArgs {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct AmendmentsArgs {
     /// The folder of a member; its node must be running.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// Print one JSON object a line.
     #[arg(long)]

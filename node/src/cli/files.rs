@@ -1,6 +1,9 @@
 //! Reading files of bounded length, and writing them so that a crash leaves the old or the new.
 
-use archipel_protocol::charter::{MAX_CHARTER_BYTES, SignedCharter};
+use archipel_protocol::{
+    charter::{MAX_CHARTER_BYTES, SignedCharter},
+    crypto::holds_secret_key,
+};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -35,6 +38,17 @@ pub enum FileError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// The file holds a secret key, which no message may quote.
+    #[error(
+        "{} is a secret key, not {wanted}: nothing of it is shown. Name another file, and give \
+         the key to nobody", path.display()
+    )]
+    SecretKey {
+        /// The file.
+        path: PathBuf,
+        /// What it was read as.
+        wanted: &'static str,
+    },
     /// The file is not text.
     #[error("{}: expected UTF-8 text, found other bytes: is it the right file?", path.display())]
     NotText {
@@ -46,8 +60,16 @@ pub enum FileError {
 /// Reads a text file of at most `limit` bytes.
 ///
 /// # Errors
-/// A file that cannot be read, is longer, or is not UTF-8.
+/// A file that cannot be read, is longer, holds a secret key, or is not UTF-8.
 pub fn read_text(path: &Path, limit: usize) -> Result<String, FileError> {
+    read_text_as("what is read here", path, limit)
+}
+
+/// Reads a text file that is `wanted`, such as `a charter`. See [`read_text`].
+///
+/// # Errors
+/// As [`read_text`].
+pub fn read_text_as(wanted: &'static str, path: &Path, limit: usize) -> Result<String, FileError> {
     let failed = io("read", path);
     let file = File::open(path).map_err(&failed)?;
     let mut bytes = Vec::new();
@@ -60,6 +82,12 @@ pub fn read_text(path: &Path, limit: usize) -> Result<String, FileError> {
             limit,
         });
     }
+    if holds_secret_key(&bytes) {
+        return Err(FileError::SecretKey {
+            path: path.to_owned(),
+            wanted,
+        });
+    }
     String::from_utf8(bytes).map_err(|_| FileError::NotText {
         path: path.to_owned(),
     })
@@ -70,7 +98,7 @@ pub fn read_text(path: &Path, limit: usize) -> Result<String, FileError> {
 /// # Errors
 /// A file that cannot be read, or is no charter.
 pub fn read_charter(path: &Path) -> anyhow::Result<SignedCharter> {
-    let text = read_text(path, MAX_CHARTER_BYTES)?;
+    let text = read_text_as("a charter", path, MAX_CHARTER_BYTES)?;
     SignedCharter::from_toml(&text)
         .map_err(|error| anyhow::Error::new(error).context(path.display().to_string()))
 }

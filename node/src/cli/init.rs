@@ -1,7 +1,10 @@
 //! `archipel init`: a member's key and configuration.
 
-use super::{read_charter, read_text, write_new_file};
-use crate::config::{CHARTER_FILE, CONFIG_FILE, KEY_FILE, NodeConfig, SecretKey};
+use super::{args::FOLDER, read_charter, read_text, write_new_file};
+use crate::{
+    config::{CHARTER_FILE, CONFIG_FILE, KEY_FILE, NodeConfig, SecretKey},
+    driver::HOLDOUT_FILE,
+};
 use anyhow::{Context, bail};
 use archipel_protocol::charter::{MAX_CHARTER_BYTES, is_name};
 use archipel_protocol::ids::MemberId;
@@ -9,12 +12,15 @@ use clap::Args;
 use libp2p::Multiaddr;
 use std::path::{Path, PathBuf};
 
+/// What a folder may hold before a member is made in it: its own files, which may come first.
+const OWN_FILES: [&str; 5] = [CHARTER_FILE, CONFIG_FILE, KEY_FILE, HOLDOUT_FILE, "data"];
+
 /// Make a member's key and configuration in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct InitArgs {
-    /// The member's folder; made where there is none.
-    #[arg(long, value_name = "DIR")]
-    pub dir: PathBuf,
+    /// The member's folder, made if there is none [default: the present one, if it is empty].
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR")]
+    pub dir: Option<PathBuf>,
     /// The member's name: 1 to 64 of a-z 0-9 -.
     #[arg(long, value_name = "NAME")]
     pub name: String,
@@ -43,21 +49,45 @@ pub struct InitArgs {
 /// # Errors
 /// A folder that holds a member already, or cannot be written to.
 pub fn init(args: &InitArgs) -> anyhow::Result<()> {
-    let (config, member) = found(args)?;
-    eprintln!("{}", report(&args.dir, &config));
+    if !is_name(&args.name) {
+        bail!(
+            "--name: expected 1 to 64 characters of a-z 0-9 -, found `{}`",
+            args.name.escape_debug()
+        );
+    }
+    let dir = folder(args)?;
+    let (config, member) = found(args, &dir)?;
+    eprintln!("{}", report(&dir, &config));
     println!("{}", id_line(&config, &member));
     eprintln!("\n{}", hints(&config));
     Ok(())
 }
 
-/// Makes the files and says what is in them.
-fn found(args: &InitArgs) -> anyhow::Result<(NodeConfig, MemberId)> {
-    if !is_name(&args.name) {
-        bail!(
-            "--name: expected 1 to 64 characters of a-z 0-9 -, found {:?}",
-            args.name
-        );
+/// The folder to make: a key does not go among files that have nothing to do with it, unless that
+/// is said.
+fn folder(args: &InitArgs) -> anyhow::Result<PathBuf> {
+    if let Some(dir) = &args.dir {
+        return Ok(dir.clone());
     }
+    let here = PathBuf::from(".");
+    let entries = std::fs::read_dir(&here).context("cannot list the present folder")?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| !OWN_FILES.contains(&name.as_str()))
+        .collect();
+    names.sort();
+    let Some(first) = names.first() else {
+        return Ok(here);
+    };
+    let name = &args.name;
+    bail!(
+        "expected an empty folder, found {first} in the present one: make the member's folder \
+         with `archipel init --dir {name} --name {name}`, or say `--dir .` for the present one"
+    )
+}
+
+/// Makes the files and says what is in them.
+fn found(args: &InitArgs, dir: &Path) -> anyhow::Result<(NodeConfig, MemberId)> {
     let config = NodeConfig {
         name: args.name.clone(),
         key: PathBuf::from(KEY_FILE),
@@ -69,7 +99,7 @@ fn found(args: &InitArgs) -> anyhow::Result<(NodeConfig, MemberId)> {
     };
     // Read before anything is written: a folder is made whole or not at all.
     let charter = args.charter.as_deref().map(charter_text).transpose()?;
-    let path = args.dir.join(CONFIG_FILE);
+    let path = dir.join(CONFIG_FILE);
     let text = config.to_toml();
     NodeConfig::parse(&text, &path)?;
     if path.exists() {
@@ -77,16 +107,16 @@ fn found(args: &InitArgs) -> anyhow::Result<(NodeConfig, MemberId)> {
             "{} exists: expected a folder without a member; choose another folder, or start this \
              one with `archipel run --dir {}`",
             path.display(),
-            args.dir.display()
+            dir.display()
         );
     }
-    std::fs::create_dir_all(&args.dir)
-        .with_context(|| format!("cannot make the folder {}", args.dir.display()))?;
+    std::fs::create_dir_all(dir)
+        .with_context(|| format!("cannot make the folder {}", dir.display()))?;
     let key = SecretKey::generate()?;
-    key.save(&config.key_path(&args.dir), &config.name)?;
+    key.save(&config.key_path(dir), &config.name)?;
     write_new_file(&path, &text)?;
     if let Some(text) = charter {
-        write_new_file(&args.dir.join(CHARTER_FILE), &text)?;
+        write_new_file(&dir.join(CHARTER_FILE), &text)?;
     }
     Ok((config, key.member()))
 }

@@ -14,7 +14,7 @@ pub(crate) mod text;
 pub use charter::CharterCommand;
 pub(crate) use charter::read_plan;
 pub use data::DataCommand;
-pub use files::{FileError, read_charter, read_text, replace_file, write_new_file};
+pub use files::{FileError, read_charter, read_text, read_text_as, replace_file, write_new_file};
 pub use init::{InitArgs, init};
 pub use text::told;
 pub(crate) use text::{bytes, grouped, plural, wrapped};
@@ -24,9 +24,14 @@ use crate::{
     demo::DemoArgs,
     doctor::{DoctorArgs, doctor},
 };
-use args::{CheckpointCommand, EvalArgs, GenerateArgs, LeaveArgs, RunArgs, StatusArgs, TopArgs};
-use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use args::{
+    CheckpointCommand, EvalArgs, FOLDER, GenerateArgs, LeaveArgs, RunArgs, StatusArgs, TopArgs,
+};
+use clap::{
+    Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind,
+    parser::ValueSource,
+};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 /// Train one model together, with no controller.
 #[derive(Debug, Parser)]
@@ -34,7 +39,9 @@ use std::process::ExitCode;
     name = "archipel",
     version,
     propagate_version = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = "A command that works in a member's folder takes it as --dir DIR, before\n\
+                  or after the command. Without it, the folder is the present one."
 )]
 pub struct Cli {
     /// What to do.
@@ -77,6 +84,49 @@ pub enum Command {
     Bench(commands::BenchCommand),
     /// Measure how well a model predicts text that it was not trained on.
     Eval(EvalArgs),
+}
+
+impl Cli {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// Words that are no command, and `--help` and `--version`, which clap takes for errors.
+    pub fn read(
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> clap::error::Result<Self> {
+        let matches = Self::grammar().try_get_matches_from(words)?;
+        refuse_idle_folder(&matches)?;
+        Self::from_arg_matches(&matches)
+    }
+
+    /// Every command with its arguments, and `--dir` before each of them.
+    fn grammar() -> clap::Command {
+        let folder = Arg::new(FOLDER).long("dir").value_name("DIR");
+        let folder = folder.value_parser(clap::value_parser!(PathBuf));
+        Self::command().arg(folder.global(true).hide(true))
+    }
+}
+
+/// Refuses a `--dir` that the command has no use for.
+fn refuse_idle_folder(matches: &ArgMatches) -> Result<(), clap::Error> {
+    if matches.value_source(FOLDER) != Some(ValueSource::CommandLine) {
+        return Ok(());
+    }
+    let mut command = Cli::command();
+    let (mut place, mut words) = (matches, "archipel".to_owned());
+    let mut used = false;
+    while let Some((name, below)) = place.subcommand() {
+        let found = command.find_subcommand(name).cloned();
+        command = found.expect("what was read is in the grammar");
+        used |= command.get_arguments().any(|arg| arg.get_id() == FOLDER);
+        words = format!("{words} {name}");
+        place = below;
+    }
+    if used {
+        return Ok(());
+    }
+    let text = format!("`{words}` works in no member's folder and takes no --dir: see its --help");
+    Err(Cli::command().error(ErrorKind::UnknownArgument, text))
 }
 
 /// Carries out one command.

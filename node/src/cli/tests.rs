@@ -6,7 +6,7 @@ use archipel_protocol::crypto::Ed25519Verifier;
 use std::path::Path;
 
 fn archipel(args: &[&str]) -> anyhow::Result<()> {
-    run(Cli::try_parse_from([&["archipel"], args].concat())?).map(drop)
+    run(Cli::read([&["archipel"], args].concat())?).map(drop)
 }
 
 /// The line that `init` prints, made from the files it wrote.
@@ -378,8 +378,99 @@ fn several_sources_become_data_with_sectors() {
     archipel(&["data", "prepare", "--out", &out]).expect_err("no source");
 }
 
+/// The folder that a command line names.
+fn folder_of(words: &[&str]) -> std::path::PathBuf {
+    let cli = Cli::read([&["archipel"], words].concat()).expect("a command");
+    match cli.command {
+        Command::Run(args) => args.dir,
+        Command::Status(args) => args.dir,
+        Command::Leave(args) => args.dir,
+        Command::Checkpoint(CheckpointCommand::Export(args)) => args.dir,
+        Command::Charter(CharterCommand::Propose(args)) => args.dir,
+        Command::Charter(CharterCommand::Vote(args)) => args.dir,
+        Command::Charter(CharterCommand::Amendments(args)) => args.dir,
+        Command::Charter(CharterCommand::Sign(args)) => args.dir,
+        Command::Doctor(args) => args.dir.expect("given"),
+        Command::Demo(args) => args.dir.expect("given"),
+        Command::Init(args) => args.dir.expect("given"),
+        other => panic!("{other:?} has no folder"),
+    }
+}
+
+#[test]
+fn the_folder_stands_before_or_after_each_word_of_a_command() {
+    let commands: [&[&str]; 12] = [
+        &["run"],
+        &["status", "--json"],
+        &["leave", "--return"],
+        &["checkpoint", "export", "--out", "model"],
+        &["charter", "propose", "admit", "a", "b"],
+        &["charter", "propose", "remove", "a"],
+        &["charter", "vote", "ab"],
+        &["charter", "amendments"],
+        &["charter", "sign", "c.toml"],
+        &["doctor"],
+        &["demo"],
+        &["init", "--name", "a"],
+    ];
+    for command in commands {
+        let verbs = command.iter().take_while(|word| !word.starts_with('-'));
+        let last = command.len();
+        let places = (0..=verbs.count().min(3)).chain([last]);
+        for place in places {
+            let mut words = command.to_vec();
+            words.splice(place..place, ["--dir", "/srv/site"]);
+            assert_eq!(folder_of(&words), Path::new("/srv/site"), "{words:?}");
+        }
+        let words = [&["--dir", "/other"], command, &["--dir", "/srv/site"]].concat();
+        assert_eq!(
+            folder_of(&words),
+            Path::new("/srv/site"),
+            "the nearest counts"
+        );
+    }
+    for command in &commands[..9] {
+        assert_eq!(folder_of(command), Path::new("."), "{command:?}");
+    }
+}
+
+#[test]
+fn a_folder_is_refused_where_it_would_mean_nothing() {
+    assert_refused(&[
+        (
+            &["--dir", "a", "numerics"],
+            "`archipel numerics` works in no member's folder",
+        ),
+        (
+            &["charter", "--dir", "a", "verify", "c.toml"],
+            "takes no --dir",
+        ),
+        (
+            &["data", "show", "d", "--dir", "a"],
+            "`archipel data show` works in no",
+        ),
+    ]);
+    let refused = Cli::read(["archipel", "--dir", "a", "numerics"]).expect_err("no folder");
+    assert_eq!(refused.exit_code(), 2);
+}
+
+#[test]
+fn a_key_is_not_made_among_other_files_unless_that_is_said() {
+    // The present folder is this crate's.
+    assert_refused(&[
+        (
+            &["init", "--name", "alpha"],
+            "expected an empty folder, found Cargo.toml",
+        ),
+        (
+            &["init", "--name", "alpha"],
+            "archipel init --dir alpha --name alpha",
+        ),
+        (&["init", "--name", "A b"], "--name: expected 1 to 64"),
+    ]);
+}
+
 #[test]
 fn every_argument_is_declared_soundly() {
-    use clap::CommandFactory;
-    Cli::command().debug_assert();
+    Cli::grammar().debug_assert();
 }

@@ -2,16 +2,21 @@
 
 use crate::{
     cli::args::{AmendmentsArgs, ChangeArgs, LeaveArgs, ProposeArgs, VoteArgs},
-    control::{Answer, Proposal, Request, ask},
+    control::{Answer, Open, Proposal, Request, ask},
 };
 use anyhow::{Context, bail};
-use archipel_protocol::ids::MemberId;
+use archipel_protocol::{crypto::SECRET_KEY_KIND, ids::MemberId};
 use libp2p::Multiaddr;
+use std::path::Path;
+
+/// What a node of another version may cause.
+const OTHER_ANSWER: &str =
+    "the node answered something else than was asked: is it of another version?";
 
 /// `archipel leave`.
 ///
 /// # Errors
-/// Where no node runs there, or it refuses.
+/// If no node runs there, or it refuses.
 pub fn leave(args: &LeaveArgs) -> anyhow::Result<()> {
     let (request, text) = match args.back {
         false => (
@@ -26,7 +31,7 @@ pub fn leave(args: &LeaveArgs) -> anyhow::Result<()> {
     };
     match ask(&args.dir, &request)? {
         Answer::Asked => println!("{text}"),
-        other => bail!("expected a confirmation, the node answered {other:?}"),
+        _ => bail!(OTHER_ANSWER),
     }
     Ok(())
 }
@@ -34,7 +39,7 @@ pub fn leave(args: &LeaveArgs) -> anyhow::Result<()> {
 /// `archipel charter propose`.
 ///
 /// # Errors
-/// Where the line is none, no node runs there, or it refuses.
+/// If the line is none, no node runs there, or it refuses.
 pub fn propose(args: &ProposeArgs) -> anyhow::Result<()> {
     let proposal = match &args.change {
         ChangeArgs::Admit { line } => admission(line)?,
@@ -46,10 +51,26 @@ pub fn propose(args: &ProposeArgs) -> anyhow::Result<()> {
             println!("{digest}");
             eprintln!(
                 "Proposed, with this member's consent. The others consent with\n  archipel charter \
-                 vote --dir DIR {digest}"
+                 vote {} --dir DIR",
+                &digest.to_string()[..12]
             );
         }
-        other => bail!("expected the amendment's identity, the node answered {other:?}"),
+        _ => bail!(OTHER_ANSWER),
+    }
+    Ok(())
+}
+
+/// Refuses the line of a secret key in the place of a member's.
+///
+/// # Errors
+/// A line that may hold a secret key. It is not quoted.
+pub(crate) fn refuse_secret(line: &str) -> anyhow::Result<()> {
+    let is_kind = |word: &str| word.eq_ignore_ascii_case(SECRET_KEY_KIND);
+    if line.split_whitespace().any(is_kind) {
+        bail!(
+            "expected the line that `archipel init` printed, found a secret key, of which nothing \
+             is shown: take the line of name, public key and addresses"
+        );
     }
     Ok(())
 }
@@ -57,12 +78,13 @@ pub fn propose(args: &ProposeArgs) -> anyhow::Result<()> {
 /// Reads the line that `archipel init` printed.
 pub(super) fn admission(line: &[String]) -> anyhow::Result<Proposal> {
     let joined = line.join(" ");
+    refuse_secret(&joined)?;
     let mut words = joined.split_whitespace();
     let (Some(name), Some(key)) = (words.next(), words.next()) else {
-        bail!("expected a line of name, key and addresses, found {joined:?}: copy it whole");
+        bail!("expected a line of name, key and addresses, found `{joined}`: copy it whole");
     };
     let id: MemberId = key.parse().with_context(|| {
-        format!("the key of {name}, in the line that `archipel init` printed: {key:?}")
+        format!("the key of {name}, in the line that `archipel init` printed: `{key}`")
     })?;
     let addresses: Result<Vec<Multiaddr>, _> = words.map(str::parse).collect();
     Ok(Proposal::Admit {
@@ -75,42 +97,140 @@ pub(super) fn admission(line: &[String]) -> anyhow::Result<Proposal> {
 /// `archipel charter vote`.
 ///
 /// # Errors
-/// Where the identity is none, no node runs there, or the amendment is not open.
+/// A beginning that fits no open amendment or several, no node that runs there, or one that
+/// refuses.
 pub fn vote(args: &VoteArgs) -> anyhow::Result<()> {
-    let digest = args.amendment.parse().with_context(|| {
-        format!(
-            "expected the 64 digits that `propose` printed, found {:?}",
-            args.amendment
-        )
-    })?;
-    match ask(&args.dir, &Request::Vote(digest))? {
-        Answer::Asked => println!("Voted for {digest}."),
-        other => bail!("expected a confirmation, the node answered {other:?}"),
+    let open = open_amendments(&args.dir)?;
+    let wanted = chosen(&args.amendment, &open)?;
+    match ask(&args.dir, &Request::Vote(wanted.amendment))? {
+        Answer::Asked => println!("Voted for {}: {}.", wanted.amendment, wanted.does),
+        _ => bail!(OTHER_ANSWER),
     }
     Ok(())
+}
+
+/// The one amendment whose hash begins so.
+fn chosen<'a>(beginning: &str, open: &'a [Open]) -> anyhow::Result<&'a Open> {
+    let beginning = beginning.trim().trim_end_matches('…').to_ascii_lowercase();
+    let is_meant = |open: &&Open| open.amendment.to_string().starts_with(&beginning);
+    let meant: Vec<&Open> = match beginning.is_empty() {
+        true => Vec::new(),
+        false => open.iter().filter(is_meant).collect(),
+    };
+    let (found, which) = match (meant.as_slice(), open) {
+        ([one], _) => return Ok(one),
+        ([], []) => bail!(
+            "expected an open amendment, found none: see `archipel charter amendments`, and \
+             `archipel charter propose`"
+        ),
+        ([], all) => ("none", all.iter().collect()),
+        (several, _) => ("several", several.to_vec()),
+    };
+    let lines = which.iter().map(|open| line(open));
+    bail!(
+        "expected the hash of one open amendment, or its beginning, found `{}`, with which {found} \
+         begins: give more of one of these\n{}",
+        beginning.escape_debug(),
+        lines.collect::<Vec<_>>().join("\n")
+    )
+}
+
+fn open_amendments(dir: &Path) -> anyhow::Result<Vec<Open>> {
+    match ask(dir, &Request::Amendments)? {
+        Answer::Amendments(open) => Ok(open),
+        _ => bail!(OTHER_ANSWER),
+    }
+}
+
+fn line(open: &Open) -> String {
+    let (consents, needed) = (open.consents, open.needed);
+    format!(
+        "{}  {consents} of {needed} consents  {}",
+        open.amendment, open.does
+    )
 }
 
 /// `archipel charter amendments`.
 ///
 /// # Errors
-/// Where no node runs there.
+/// If no node runs there.
 pub fn amendments(args: &AmendmentsArgs) -> anyhow::Result<()> {
-    let Answer::Amendments(open) = ask(&args.dir, &Request::Amendments)? else {
-        bail!("expected the open amendments, the node answered something else");
-    };
-    if args.json {
-        println!("{}", serde_json::to_string(&open)?);
-        return Ok(());
-    }
-    if open.is_empty() {
+    let open = open_amendments(&args.dir)?;
+    if open.is_empty() && !args.json {
         println!("No amendment is open.");
     }
-    for open in open {
-        let (consents, needed) = (open.consents, open.needed);
-        println!(
-            "{}  {consents} of {needed} consents  {}",
-            open.amendment, open.does
-        );
+    for open in &open {
+        match args.json {
+            true => println!("{}", serde_json::to_string(open)?),
+            false => println!("{}", line(open)),
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(first: u8, does: &str) -> Open {
+        let mut hash = [0x11; 32];
+        hash[0] = first;
+        Open {
+            amendment: archipel_protocol::ids::Digest(hash),
+            does: does.to_owned(),
+            consents: 1,
+            needed: 3,
+        }
+    }
+
+    #[test]
+    fn a_hash_is_known_by_its_beginning() {
+        let all = [open(0xab, "admit porto"), open(0xac, "remove gent")];
+        let whole = all[1].amendment.to_string();
+        for beginning in ["ac", "AC11", "ac1111…", &whole] {
+            assert_eq!(chosen(beginning, &all).expect(beginning), &all[1]);
+        }
+    }
+
+    #[test]
+    fn a_beginning_of_none_or_several_is_answered_with_those_that_are_open() {
+        let all = [
+            open(0xab, "admit porto"),
+            open(0xac, "remove gent"),
+            open(0x01, "suspend a"),
+        ];
+        let refused = |beginning| chosen(beginning, &all).expect_err(beginning).to_string();
+        let none = refused("ff");
+        assert!(none.contains("`ff`, with which none begins"), "{none}");
+        assert!(all.iter().all(|open| none.contains(&open.does)), "{none}");
+        let several = refused("a");
+        assert!(
+            several.contains("several") && several.contains("admit porto"),
+            "{several}"
+        );
+        assert!(
+            several.contains("remove gent") && !several.contains("suspend a"),
+            "{several}"
+        );
+        for odd in ["", " ", "…"] {
+            assert!(refused(odd).contains("none"));
+        }
+        let nothing = chosen("ab", &[]).expect_err("none is open").to_string();
+        assert!(nothing.contains("archipel charter propose"), "{nothing}");
+    }
+
+    #[test]
+    fn a_secret_is_no_line_of_a_member() {
+        let secret = "7b".repeat(32);
+        for line in [
+            format!("ed25519 {secret}"),
+            format!("# The key ed25519 {secret}"),
+        ] {
+            let refused = admission(&[line]).expect_err("a secret").to_string();
+            assert!(
+                refused.contains("secret key") && !refused.contains(&secret),
+                "{refused}"
+            );
+        }
+    }
 }

@@ -18,13 +18,29 @@ use archipel_trainer::{
     write_checkpoint,
 };
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{self, IsTerminal},
+    path::Path,
+};
+
+/// What an export may write.
+const WRITTEN: [&str; 5] = [
+    WEIGHTS_FILE,
+    CONFIG_FILE,
+    GENERATION_FILE,
+    TOKENIZER_FILE,
+    TOKENIZER_CONFIG_FILE,
+];
 
 /// `archipel checkpoint export`.
 ///
 /// # Errors
 /// A folder without a certified state, or one that cannot be written.
 pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
+    if !args.force {
+        agree_to_overwrite(&args.out, asked_person)?;
+    }
     let model = model::load(&args.dir)?;
     let Some((round, root)) = model.state else {
         bail!(
@@ -49,6 +65,34 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<()> {
     write_checkpoint(&weights, &model.layout, &model.parameters, &info)?;
     println!("state {round}, root {root}: {}", weights.display());
     Ok(())
+}
+
+/// Refuses to write over files that are there, unless whoever is asked agrees.
+fn agree_to_overwrite(
+    out: &Path,
+    ask: impl FnOnce(&str) -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let mut there = WRITTEN.into_iter().filter(|name| out.join(name).exists());
+    let found = match there.next() {
+        None => return Ok(()),
+        Some(WEIGHTS_FILE) => format!("{} holds a checkpoint already", out.display()),
+        Some(first) => format!("{} holds a {first} already", out.display()),
+    };
+    match ask(&found)? {
+        true => Ok(()),
+        false => bail!("{found}: nothing was written. Name another --out, or give --force"),
+    }
+}
+
+/// Asks on the terminal; without one there is nobody who could agree.
+fn asked_person(found: &str) -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(false);
+    }
+    eprint!("{found}. Write over it? [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Makes the folder of a checkpoint; a member's folder is none.
@@ -88,4 +132,34 @@ fn write_tokenizer(out: &Path, model: &Model) -> anyhow::Result<Option<String>> 
     let described = tokenizer_config_json(model.config.context);
     write_json(&out.join(TOKENIZER_CONFIG_FILE), &described)?;
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_written_over_only_if_somebody_agrees() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let out = dir.path().join("model");
+        let nobody = |_: &str| -> anyhow::Result<bool> { panic!("nobody is to be asked") };
+        agree_to_overwrite(&out, nobody).expect("nothing is there");
+        fs::create_dir(&out).expect("ours");
+        fs::write(out.join("notes.txt"), "mine").expect("ours");
+        agree_to_overwrite(&out, nobody).expect("nothing of a checkpoint is there");
+        fs::write(out.join(WEIGHTS_FILE), "old").expect("ours");
+        let refused = agree_to_overwrite(&out, |_| Ok(false)).expect_err("no");
+        let text = refused.to_string();
+        assert!(
+            text.contains("a checkpoint already") && text.contains("--force"),
+            "{text}"
+        );
+        let mut said = String::new();
+        let agree = |found: &str| {
+            found.clone_into(&mut said);
+            Ok(true)
+        };
+        agree_to_overwrite(&out, agree).expect("somebody agreed");
+        assert!(said.contains("a checkpoint already"), "{said}");
+    }
 }

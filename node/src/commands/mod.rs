@@ -14,6 +14,7 @@ mod status;
 mod tokenizer;
 mod top;
 
+pub(crate) use amend::refuse_secret;
 pub use amend::{amendments, leave, propose, vote};
 pub use bench::{BenchCommand, bench};
 pub use demo::demo;

@@ -155,7 +155,16 @@ fn load_state(dir: &Path) -> anyhow::Result<Model> {
     let folder = dir.join(STATES_FOLDER);
     let states = States::open(folder.clone(), signed.run_id(), layout.clone())
         .with_context(|| "no state is there yet: run the node first")?;
-    let root = certified(dir)?.filter(|root| states.contains(root));
+    let newest = certified(dir)?;
+    let root = newest.filter(|root| states.contains(root));
+    if let (Some(newest), None) = (newest, root) {
+        states.odd().iter().for_each(|odd| eprintln!("note: {odd}"));
+        eprintln!(
+            "note: the newest certified state, {}, is not whole here: this is an older one. Start \
+             the node, and it takes that state from the other members",
+            newest.short()
+        );
+    }
     let Some(root) = root.or_else(|| states.latest()) else {
         bail!(
             "{}: expected a state, found none: run the node first",
@@ -165,8 +174,8 @@ fn load_state(dir: &Path) -> anyhow::Result<Model> {
     let checked = states.check(&root)?;
     if !checked.damaged.is_empty() {
         bail!(
-            "{}/{root}.state: {} tensors have other bytes than were written: take another \
-             member's copy",
+            "{}/{root}.state: {} tensors have other bytes than were written: start the node, and \
+             it takes this state from the other members, or copy the file of this name from one",
             folder.display(),
             checked.damaged.len()
         );

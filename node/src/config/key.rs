@@ -3,7 +3,7 @@
 //! The file is text, so that it can be printed and typed back in: comment lines, then
 //! `ed25519` and 64 hexadecimal digits.
 
-use archipel_protocol::crypto::{Ed25519Signer, Signer};
+use archipel_protocol::crypto::{Ed25519Signer, SECRET_KEY_KIND, Signer};
 use archipel_protocol::ids::{Digest, MemberId};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -117,7 +117,7 @@ impl SecretKey {
         let text = format!(
             "# The secret key of the Archipel member {name}. Whoever has this file is {name}.\n\
              # Keep a copy elsewhere. Never run two nodes with it. Show it to nobody.\n\
-             ed25519 {}\n",
+             {SECRET_KEY_KIND} {}\n",
             Digest(self.0)
         );
         let mut options = OpenOptions::new();
@@ -175,7 +175,12 @@ fn parse(bytes: &[u8]) -> Option<SecretKey> {
     let mut lines = lines
         .by_ref()
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let secret: Digest = lines.next()?.strip_prefix("ed25519 ")?.parse().ok()?;
+    let secret: Digest = lines
+        .next()?
+        .strip_prefix(SECRET_KEY_KIND)?
+        .strip_prefix(' ')?
+        .parse()
+        .ok()?;
     lines.next().is_none().then_some(SecretKey(secret.0))
 }
 

@@ -72,6 +72,55 @@ fn each_refusal_names_the_file_and_what_is_wrong() {
 }
 
 #[test]
+fn a_wrong_line_is_answered_with_every_key_and_its_meaning() {
+    let table: toml::Table = toml::Value::try_from(config())
+        .expect("settings are TOML")
+        .try_into()
+        .expect("a table");
+    assert_eq!(table.len(), KEYS.len(), "every key of the example is set");
+    for text in [
+        "port = 3",
+        "name = 3\nlisten = []",
+        "name = \"a\"\nlisten = [\"/ip4/1.2.3.4/tcp/1\"]\nthreads = \"two\"",
+        "listen = []",
+        "name",
+    ] {
+        let message = parse(text).expect_err(text).to_string();
+        for (key, meaning) in KEYS {
+            assert!(table.contains_key(*key), "{key}");
+            let row = message
+                .lines()
+                .find(|line| line.trim_start().starts_with(key));
+            let first = meaning.split_whitespace().next().expect("a meaning");
+            assert!(
+                row.is_some_and(|row| row.contains(first)),
+                "{key} in {message}"
+            );
+        }
+        assert!(!message.contains("expected one of"), "{message}");
+        assert!(
+            message
+                .lines()
+                .skip(1)
+                .all(|line| line.chars().count() <= 80),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_key_in_the_place_of_settings_is_not_quoted() {
+    let digits = "5a".repeat(32);
+    let whole = format!("# A key\ned25519 {digits}\n");
+    let inside = format!("name = \"a\"\nlisten = [\"/ip4/1.2.3.4/tcp/1\"]\nkey = \"{digits}\"\n");
+    for text in [whole, inside] {
+        let error = parse(&text).expect_err("a secret");
+        assert!(matches!(error, ConfigError::SecretKey { .. }), "{error}");
+        assert!(!error.to_string().contains(&digits[..8]), "{error}");
+    }
+}
+
+#[test]
 fn a_folder_without_a_configuration_says_how_to_make_one() {
     let dir = tempfile::tempdir().expect("a folder");
     let message = NodeConfig::load(dir.path())

@@ -1,6 +1,7 @@
 //! An operator's end of the socket.
 
 use super::{Answer, MAX_LINE_BYTES, Request, SOCKET};
+use crate::config::CONFIG_FILE;
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
@@ -20,6 +21,15 @@ pub enum ControlError {
     )]
     NotRunning {
         /// The member's folder.
+        dir: PathBuf,
+    },
+    /// The folder is no member's.
+    #[error(
+        "expected a member's folder, found no {}: name the folder with --dir DIR, or make one with \
+         `archipel init`", dir.join(CONFIG_FILE).display()
+    )]
+    NoMember {
+        /// The folder.
         dir: PathBuf,
     },
     /// The socket failed.
@@ -55,6 +65,9 @@ pub enum ControlError {
 /// Where no node runs there, it does not answer, or it refuses.
 pub fn ask(dir: &Path, request: &Request) -> Result<Answer, ControlError> {
     let stream = UnixStream::connect(dir.join(SOCKET)).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound if !dir.join(CONFIG_FILE).exists() => ControlError::NoMember {
+            dir: dir.to_owned(),
+        },
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotRunning {
             dir: dir.to_owned(),
         },

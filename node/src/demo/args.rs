@@ -1,5 +1,6 @@
 //! The demo's command line.
 
+use crate::cli::args::FOLDER;
 use archipel_protocol::ids::Round;
 use std::{
     path::{Path, PathBuf},
@@ -28,7 +29,7 @@ pub struct DemoArgs {
     pub plan: Option<PathBuf>,
     /// Where the federation lives. A folder that holds one already goes on with it. Default: a
     /// new folder among the temporary files.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Derive everything from this number, keys and nonces included. Insecure: for tests only.
     #[arg(long, value_name = "S")]

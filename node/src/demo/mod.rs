@@ -21,6 +21,7 @@ pub mod table;
 
 pub use args::DemoArgs;
 
+use crate::cli::told;
 use archipel_protocol::ids::{Round, RunId};
 use corpus::Corpus;
 use processes::Launch;
@@ -154,7 +155,7 @@ fn run_on(
     if let Err(error) = &result {
         // The first error is the one to report, whatever becomes of the screen.
         let _ = screen.close();
-        let _ = screen.tell(&json!({ "event": "failed", "text": format!("{error:#}") }));
+        let _ = screen.tell(&json!({ "event": "failed", "text": told(&error) }));
     }
     result
 }

@@ -26,7 +26,10 @@ impl Folder {
             dir: dir.to_owned(),
             config: NodeConfig::load(dir),
             site: Site::open(dir),
-            running: !matches!(answer, Err(ControlError::NotRunning { .. })),
+            running: !matches!(
+                answer,
+                Err(ControlError::NotRunning { .. } | ControlError::NoMember { .. })
+            ),
         }
     }
 

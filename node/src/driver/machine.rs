@@ -5,6 +5,7 @@ mod incoming;
 
 use super::{
     arrival::Arrival,
+    ending::next_steps,
     reporter::{Reporter, Traffic},
     retention::sweep_payloads,
     states::States,
@@ -13,7 +14,7 @@ use super::{
     workshop::Workshop,
 };
 use crate::{
-    cli::replace_file,
+    cli::{replace_file, told},
     control::{Call, STATUS_FILE, Status},
     net::{Net, NetEvent, SendError},
     store::{Blobs, LogKind, Store},
@@ -101,7 +102,7 @@ impl Machine {
         self.parts.reporter.started();
         let result = self.turn(&mut inlets).await;
         if let Err(error) = &result {
-            self.parts.reporter.give_up(format!("{error:#}"));
+            self.parts.reporter.give_up(told(error));
         }
         drop(inlets);
         self.end().await;
@@ -142,7 +143,10 @@ impl Machine {
         } = self.parts;
         let training = spawn_blocking(move || trainer.end());
         if tokio::time::timeout(GOODBYE, net.shutdown()).await.is_err() {
-            tracing::warn!("the network layer did not close within {GOODBYE:?}");
+            tracing::warn!(
+                "the network layer did not close within {} s",
+                GOODBYE.as_secs()
+            );
         }
         if training.await.is_err() {
             tracing::error!("the training thread could not be waited for");
@@ -286,6 +290,7 @@ impl Machine {
             Event::Finished { round, root } => {
                 self.evaluate(*round, *root);
                 keep_status(&self.parts.dir, &self.status());
+                tracing::info!("{}", next_steps(&self.parts.dir, (*round, *root)));
             }
             _ => {}
         }
@@ -317,7 +322,7 @@ impl Machine {
                 .map_err(anyhow::Error::from)
                 .and(kept.map_err(Into::into))
             {
-                tracing::warn!("old files could not be removed: {error:#}");
+                tracing::warn!("old files could not be removed: {}", told(&error));
             }
         });
         self.compact()

@@ -7,11 +7,15 @@
 //! the node: nothing is sent after it.
 
 mod arrival;
+mod ending;
 mod files;
 mod machine;
+mod ownership;
+mod recovery;
 mod reporter;
 mod retention;
 mod serving;
+mod signals;
 mod site;
 mod start;
 mod states;

@@ -283,7 +283,6 @@ impl Reporter {
 
     fn tell_end(&mut self, round: Round, root: Root, bits_per_byte: f64) {
         self.finished = None;
-        tracing::info!("the run is over: state {round}, root {root}");
         self.say(&events::Event::Finished {
             round,
             root,

@@ -1,28 +1,27 @@
 //! Puts a node together and runs it until it is told to stop.
 
 use super::{
-    files,
     machine::{Inlets, Machine, Parts, compacted},
+    ownership, recovery,
     reporter::{Reporter, Telling},
     serving::Shelf,
-    site::{STATES_FOLDER, Site},
-    states::States,
+    signals::stop_signals,
+    site::Site,
     training::Trainer,
     wal,
     workshop::Workshop,
 };
 use crate::{
     control::{self, Status},
-    demo::parent::when_stdin_closes,
     net::{self, Nat, NetConfig},
     store::{Recovered, Store},
 };
-use anyhow::{Context, bail};
+use anyhow::Context;
 use archipel_protocol::{
     charter::MemberRole,
     crypto::Ed25519Verifier,
-    ids::{Digest, MemberId, Root, Timestamp},
-    member::{Durable, Member, Settings},
+    ids::{Digest, MemberId, Timestamp},
+    member::{Member, Settings},
 };
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
 use std::{
@@ -30,11 +29,7 @@ use std::{
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
-};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 
 /// Arrivals and calls that wait for the loop.
 const INBOX: usize = 256;
@@ -64,9 +59,10 @@ pub async fn start(options: &Options) -> anyhow::Result<()> {
     }
     let (mut store, recovered) = Store::open(&options.dir)?;
     tell_recovery(&recovered);
+    ownership::claim(&store, &site)?;
     let raw = compacted(&recovered.wal, &mut store).context("taking up the write-ahead log")?;
-    let log = wal::entries(&raw)?;
-    let states = Arc::new(open_states(&site, &log)?);
+    let (states, log) = recovery::take_up(&site, wal::entries(&raw)?)?;
+    let states = Arc::new(states);
     let logbook = wal::logbook(&store, &site.run_id, &site.me())?;
 
     let (inbox, arrivals) = mpsc::channel(INBOX);
@@ -124,69 +120,24 @@ pub async fn start(options: &Options) -> anyhow::Result<()> {
     Machine::new(parts).run(inlets).await
 }
 
-/// A token that SIGINT, SIGTERM, or the end of stdin cancels.
-fn stop_signals(until_stdin_closes: bool) -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let (mut signals, stop) = (signal(kind)?, stop.clone());
-        tokio::spawn(async move {
-            signals.recv().await;
-            stop.cancel();
-        });
-    }
-    if until_stdin_closes {
-        let stop = stop.clone();
-        when_stdin_closes(move || stop.cancel())?;
-    }
-    Ok(stop)
-}
-
 fn tell_recovery(recovered: &Recovered) {
     for torn in &recovered.torn {
-        tracing::warn!("an incomplete entry was cut off, as after a crash: {torn:?}");
+        tracing::warn!(
+            "{}: an incomplete entry of {} bytes was cut off at byte {}, as after a crash",
+            torn.file.display(),
+            torn.bytes_cut,
+            torn.at_offset
+        );
+    }
+    for path in &recovered.foreign {
+        tracing::warn!(
+            "{}: not a file of the node's. It is passed over",
+            path.display()
+        );
     }
     for path in &recovered.removed {
         tracing::info!("removed the unfinished file {}", path.display());
     }
-}
-
-/// Opens the states, keeps the founding one among them, and checks that the last certified one is
-/// whole.
-fn open_states(site: &Site, log: &[Durable]) -> anyhow::Result<States> {
-    let folder = site.dir.join(STATES_FOLDER);
-    files::clean(&folder)?;
-    let states = States::open(folder, site.run_id, site.layout.clone())?;
-    let (manifest, tensors) = site.founding()?;
-    if !states.contains(&site.root(&manifest)) {
-        states.save(&manifest, &tensors)?;
-    }
-    let Some(root) = last_certified(log) else {
-        return Ok(states);
-    };
-    if !states.contains(&root) {
-        bail!(
-            "the log says that state {root} is in {}, and it is not there: restore the file from \
-             a copy of this state, or start over with a new key in a new folder",
-            site.dir.join(STATES_FOLDER).display()
-        );
-    }
-    let damaged = states.check(&root)?.damaged;
-    if let Some((_, tensor, expected)) = damaged.first() {
-        bail!(
-            "{}/{root}.state: expected tensor {} with hash {expected}, found other bytes: the \
-             file is damaged. Restore it from a copy, such as another member's of the same name",
-            site.dir.join(STATES_FOLDER).display(),
-            site.layout.tensors()[*tensor].name
-        );
-    }
-    Ok(states)
-}
-
-fn last_certified(log: &[Durable]) -> Option<Root> {
-    log.iter().rev().find_map(|entry| match entry {
-        Durable::Certified(certificate) => Some(certificate.root),
-        _ => None,
-    })
 }
 
 fn net_config(site: &Site) -> anyhow::Result<NetConfig> {

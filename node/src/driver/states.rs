@@ -19,7 +19,7 @@ use std::{
     fs::File,
     io::{self, Write},
     os::unix::fs::FileExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
 };
 
@@ -37,10 +37,7 @@ pub enum StateError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A file is not what its name says.
-    #[error(
-        "{}: {reason}: the file is damaged. Move it away and start again: the node takes the \
-         state from the other members", path.display()
-    )]
+    #[error("{}: {reason}: the file is damaged", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -48,7 +45,7 @@ pub enum StateError {
         reason: &'static str,
     },
     /// A manifest is not canonical.
-    #[error("{}: the manifest: {source}: the file is damaged; move it away", path.display())]
+    #[error("{}: the manifest: {source}: the file is damaged", path.display())]
     Manifest {
         /// The file.
         path: PathBuf,
@@ -94,26 +91,46 @@ pub struct States {
     run_id: RunId,
     layout: Layout,
     index: RwLock<Index>,
+    odd: Vec<String>,
 }
 
 impl States {
-    /// Opens the folder of states. Reads manifests, not tensors, and changes nothing.
+    /// Opens the folder of states. Reads manifests, not tensors, and changes nothing. Files that
+    /// are no whole states are passed over: [`Self::odd`] names them.
     ///
     /// # Errors
-    /// A folder that is not there; a file whose manifest does not have the root of its name, or
-    /// that is shorter or longer.
+    /// A folder that is not there.
     pub fn open(folder: PathBuf, run_id: RunId, layout: Layout) -> Result<Self, StateError> {
-        let states = Self {
+        let mut states = Self {
             index: RwLock::default(),
             folder,
             run_id,
             layout,
+            odd: Vec::new(),
         };
         for path in files::list(&states.folder)? {
-            let (root, kept) = states.look_at(&path)?;
-            states.insert(root, kept);
+            let found = match is_state_name(&path) {
+                true => states.look_at(&path).map_err(|error| error.to_string()),
+                false => Err(format!("{}: not a file of the node's", path.display())),
+            };
+            match found {
+                Ok((root, kept)) => states.insert(root, kept),
+                Err(text) => states.odd.push(format!("{text}. It is passed over")),
+            }
         }
         Ok(states)
+    }
+
+    /// What lay in the folder at the start and is no whole state, each with the reason.
+    pub fn odd(&self) -> &[String] {
+        &self.odd
+    }
+
+    /// Leaves a state out, as if its file were not there; the file stays.
+    pub fn forget(&self, root: &Root) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.states.remove(root);
+        self.list_tensors(&mut index);
     }
 
     /// Whether the state is here.
@@ -339,6 +356,13 @@ impl States {
             }
         }
     }
+}
+
+/// Whether a name is one that states are kept under.
+fn is_state_name(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let root = name.and_then(|name| name.strip_suffix(".state"));
+    root.is_some_and(|root| root.parse::<Root>().is_ok())
 }
 
 /// A state that was read and compared with its manifest.

@@ -40,25 +40,19 @@ pub enum WorkbookError {
     File(#[from] FileError),
     /// A file is not what it was written as.
     #[error(
-        "{}: expected content with hash {expected}, found {found}: the disk damaged it. Move the \
-         folder {} away: the member then goes on with a fresh optimizer and no residual",
-        path.display(), folder.display()
+        "{}: expected content with hash {expected}, found {found}: the disk damaged it",
+        path.display()
     )]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Its folder.
-        folder: PathBuf,
         /// The hash it should have.
         expected: BlobHash,
         /// The hash it has.
         found: BlobHash,
     },
     /// A file does not begin as it should, or does not decode.
-    #[error(
-        "{}: {source}: it was written by another version, or damaged; move it away",
-        path.display()
-    )]
+    #[error("{}: {source}: it was written by another version, or damaged", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -155,18 +149,26 @@ pub struct Workbook {
 }
 
 impl Workbook {
-    /// Opens the folder, or makes it; rounds exchange so many fragments in turn.
+    /// Opens the folder, or makes it; rounds exchange so many fragments in turn. Without its
+    /// notes, or with damaged ones, the member goes on with a fresh optimizer and no residual.
     ///
     /// # Errors
-    /// A workbook that is damaged, or a disk that refuses.
+    /// A disk that refuses.
     pub fn open(folder: PathBuf, fragments: usize) -> Result<Self, WorkbookError> {
         files::clean(&folder)?;
         let path = folder.join("workbook");
-        let entries = match read_sealed(&path, BOOK_MAGIC)? {
-            None => Vec::new(),
-            Some(bytes) => decode(&bytes, MAX_BOOK_BYTES)
-                .map_err(|source| WorkbookError::Format { path, source })?,
-        };
+        let entries = read_entries(&path).unwrap_or_else(|error| {
+            tracing::warn!("{error}. Training goes on with a fresh optimizer and no residual");
+            Vec::new()
+        });
+        for path in files::list(&folder)? {
+            if !is_own(&path) {
+                tracing::warn!(
+                    "{}: not a file of the node's. It is passed over",
+                    path.display()
+                );
+            }
+        }
         let kept = KEPT_ENTRIES.max(fragments + 2);
         Ok(Self {
             folder,
@@ -193,6 +195,18 @@ impl Workbook {
         earlier
             .max_by_key(|entry| entry.round)
             .map(|entry| entry.optimizer.1)
+    }
+
+    /// Lets the rounds that would begin with this optimizer state begin with a fresh one.
+    pub fn forget_optimizer(&mut self, hash: &BlobHash) {
+        let nothing = BlobHash(*blake3::hash(b"").as_bytes());
+        for entry in self
+            .entries
+            .iter_mut()
+            .filter(|entry| entry.optimizer.1 == *hash)
+        {
+            entry.optimizer.1 = nothing;
+        }
     }
 
     /// Notes a round, in place of what was noted of it before, and forgets the oldest; durable on
@@ -235,7 +249,6 @@ impl Workbook {
         }
         Err(WorkbookError::Damaged {
             path,
-            folder: self.folder.clone(),
             expected: *expected,
             found,
         })
@@ -315,6 +328,21 @@ impl Workbook {
     }
 }
 
+fn read_entries(path: &Path) -> Result<Vec<Entry>, WorkbookError> {
+    let Some(bytes) = read_sealed(path, BOOK_MAGIC)? else {
+        return Ok(Vec::new());
+    };
+    decode(&bytes, MAX_BOOK_BYTES).map_err(|source| WorkbookError::Format {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn is_own(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    ["workbook", "snapshot"].contains(&&*name) || name.parse::<BlobHash>().is_ok()
+}
+
 fn write_sealed(path: &Path, magic: &[u8; 16], parts: &[&[u8]]) -> Result<(), FileError> {
     let mut hasher = blake3::Hasher::new();
     parts.iter().for_each(|part| {
@@ -349,7 +377,6 @@ fn read_sealed(path: &Path, magic: &[u8; 16]) -> Result<Option<Vec<u8>>, Workboo
     }
     Err(WorkbookError::Damaged {
         path: path.to_owned(),
-        folder: path.parent().unwrap_or(path).to_owned(),
         expected,
         found,
     })

@@ -3,8 +3,9 @@
 
 use super::{arrival::Arrival, site::Site, states::States};
 use crate::{
+    cli::told,
     net::{FetchError, FetchReport, Net},
-    store::Blobs,
+    store::{Blobs, StoreError},
 };
 use anyhow::Context;
 use archipel_protocol::{
@@ -18,12 +19,20 @@ use archipel_protocol::{
     state::{Manifest, Tensors},
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, spawn_blocking},
+    time::sleep,
 };
 
+/// How long to wait for a cut's payload that was lost, each time it did not come.
+const REPLENISHING: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
 /// Tensors of a state fetched at a time.
 const TENSORS_AT_ONCE: usize = 4;
 
@@ -100,10 +109,8 @@ impl Workshop {
                 let donors = task.membership.voters();
                 shared.mend(task.base, donors).await;
             }
-            let worker = shared.clone();
-            let folded = blocking(move || worker.fold(&task)).await;
             shared
-                .tell(match folded {
+                .tell(match shared.fold_all(Arc::new(task)).await {
                     Ok(folded) => Arrival::Input(Input::Folded(Box::new(folded))),
                     Err(error) => Arrival::Fatal(error.context("folding a cut")),
                 })
@@ -194,6 +201,50 @@ impl Shared {
                 Ok(None)
             }
         }
+    }
+
+    /// Folds a cut; payloads that the disk lost since they were held are fetched again first.
+    async fn fold_all(self: &Arc<Self>, task: Arc<FoldTask>) -> anyhow::Result<Folded> {
+        for wait in REPLENISHING {
+            let (worker, cut) = (self.clone(), task.clone());
+            match blocking(move || worker.fold(&cut)).await {
+                Err(error) if is_lost_payload(&error) => {
+                    tracing::warn!("{}", told(&error));
+                    self.replenish(&task).await?;
+                }
+                folded => return folded,
+            }
+            sleep(wait).await;
+        }
+        let (worker, cut) = (self.clone(), task.clone());
+        blocking(move || worker.fold(&cut)).await
+    }
+
+    /// Fetches what is missing of a cut from whoever has it.
+    async fn replenish(self: &Arc<Self>, task: &FoldTask) -> anyhow::Result<()> {
+        for update in &task.updates {
+            let voters = task.membership.voters().into_iter();
+            let others = voters.filter(|id| *id != update.member);
+            let holders = [update.member].into_iter().chain(others);
+            let fetched = self.obtain(FetchTask {
+                round: task.round,
+                member: update.member,
+                payload: update.payload,
+                bytes: update.bytes,
+                holders: holders.filter(|id| *id != self.me).collect(),
+            });
+            match fetched.await? {
+                Ok(()) => {}
+                Err(FetchFault::Invalid(reason)) => {
+                    tracing::warn!("payload {}: {reason}", update.payload);
+                }
+                Err(FetchFault::Unavailable) => tracing::warn!(
+                    "payload {} came from nobody; it is asked for again",
+                    update.payload
+                ),
+            }
+        }
+        Ok(())
     }
 
     fn fold(&self, task: &FoldTask) -> anyhow::Result<Folded> {
@@ -288,7 +339,7 @@ impl Shared {
                  them. They were fetched again",
                 root.short()
             ),
-            Err(error) => format!("state {} is damaged: {error:#}", root.short()),
+            Err(error) => format!("state {} is damaged: {}", root.short(), told(&error)),
         };
         let kind = "damage";
         self.tell(Arrival::Remark { kind, text }).await;
@@ -322,6 +373,16 @@ impl Shared {
         blocking(move || Ok(worker.states.save(&manifest, &tensors)?)).await?;
         Ok(count)
     }
+}
+
+/// Whether an error says that a payload is not here with all its bytes.
+fn is_lost_payload(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(
+            cause.downcast_ref(),
+            Some(StoreError::BlobMissing { .. } | StoreError::BlobDamaged { .. })
+        )
+    })
 }
 
 /// Runs blocking work on a worker thread.

@@ -135,6 +135,21 @@ impl Disk {
     }
 }
 
+/// What lies in a folder and has none of its own names.
+pub(super) fn others(
+    folder: &Path,
+    is_own: &dyn Fn(&str) -> bool,
+) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|e| StoreError::io(folder, "list", e))? {
+        let entry = entry.map_err(|e| StoreError::io(folder, "list", e))?;
+        if !entry.file_name().to_str().is_some_and(is_own) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
 /// Reads at most `limit` bytes of a file; `None` where there is none.
 ///
 /// # Errors

@@ -1,7 +1,10 @@
 //! Why the store refused. Every message names the file, what was expected, what was found and
 //! the way out.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use archipel_protocol::ids::BlobHash;
 
@@ -35,9 +38,10 @@ pub enum StoreError {
     },
     /// The folder was written by another version of this program.
     #[error(
-        "{} says {found:?}, this program reads {expected:?}; \
-         use the program version that wrote the folder",
-        path.display()
+        "{} says `{}`, this program reads `{}`; the program version that wrote the folder",
+        path.display(),
+        found.trim_end().escape_debug(),
+        expected.trim_end()
     )]
     Version {
         /// The VERSION file.
@@ -49,10 +53,9 @@ pub enum StoreError {
     },
     /// A file that every folder of this version has is not there.
     #[error(
-        "{} is missing; without it this member could contradict what it signed: restore the \
-         folder from a backup, or move {} away and let the node resync from the members",
+        "{} is missing; without it this member could contradict what it signed: {}",
         path.display(),
-        folder.display()
+        begin_anew(folder)
     )]
     Missing {
         /// The missing file.
@@ -62,9 +65,7 @@ pub enum StoreError {
     },
     /// A file does not begin as it must.
     #[error(
-        "{} begins with {found}, expected {expected}; restore it from a backup, \
-         or move it and the rest of the folder away and let the node resync",
-        path.display()
+        "{} begins with {found}, expected {expected}: {}", path.display(), begin_anew(above(path))
     )]
     Header {
         /// The file.
@@ -76,9 +77,9 @@ pub enum StoreError {
     },
     /// A complete entry of a log is not what was written.
     #[error(
-        "{} is damaged at byte {offset} (entry {entry}): {damage}; nothing was cut or changed: \
-         restore it from a backup, or move the folder away and let the node resync",
-        path.display()
+        "{} is damaged at byte {offset} (entry {entry}): {damage}; nothing was cut or changed: {}",
+        path.display(),
+        begin_anew(above(path))
     )]
     Damaged {
         /// The log.
@@ -92,8 +93,8 @@ pub enum StoreError {
     },
     /// The content of a blob is not what its name says.
     #[error(
-        "{} holds content with the hash {found}, expected {expected}; \
-         remove the file: the node fetches it again by its hash",
+        "{} holds content with the hash {found}, expected {expected}: the disk damaged it, and \
+         the node fetches it again if a round needs it",
         path.display()
     )]
     BlobDamaged {
@@ -105,7 +106,7 @@ pub enum StoreError {
         found: BlobHash,
     },
     /// There is no such blob here.
-    #[error("no blob {hash} in {}; fetch it from a member that holds it", path.display())]
+    #[error("expected the blob {hash} in {}, found none", path.display())]
     BlobMissing {
         /// The hash asked for.
         hash: BlobHash,
@@ -152,8 +153,9 @@ pub enum StoreError {
     },
     /// A name cannot be used for a named file.
     #[error(
-        "{name:?} cannot name a file: expected 1 to {limit} of a-z, 0-9, '-', '_' and '.', \
-         the first of them a letter or digit"
+        "`{}` cannot name a file: expected 1 to {limit} of a-z, 0-9, '-', '_' and '.', \
+         the first of them a letter or digit",
+        name.escape_debug()
     )]
     Name {
         /// The name.
@@ -164,7 +166,7 @@ pub enum StoreError {
     /// A named file is not what was written.
     #[error(
         "{} is damaged: checksum {found}, expected {expected}; \
-         restore it from a backup, or remove it to start without what it says",
+         remove it to start without what it says",
         path.display()
     )]
     NamedDamaged {
@@ -197,6 +199,21 @@ pub enum StoreError {
         /// What the database said.
         source: Box<redb::Error>,
     },
+}
+
+/// What to do with a folder whose logs are lost. Old copies of them would be worse than none.
+fn begin_anew(folder: &Path) -> String {
+    format!(
+        "move VERSION, wal, records, blobs, named, index.redb, states and training out of {}, \
+         keep key, node.toml, charter.toml and the data, and start again: the node then asks the \
+         other members what it signed, and takes the rest from them",
+        folder.display()
+    )
+}
+
+/// The folder of a node, of a file that lies in one of its folders.
+fn above(path: &Path) -> &Path {
+    path.ancestors().nth(2).unwrap_or(path)
 }
 
 impl StoreError {

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use archipel_protocol::ids::BlobHash;
+
 use super::{
     LogKind, WAL,
     disk::{self, Disk, TEMPORARY},
@@ -124,6 +126,45 @@ pub(super) fn remove_temporary(dir: &Path, disk: &Disk) -> Result<Vec<PathBuf>, 
     }
     removed.sort();
     Ok(removed)
+}
+
+/// The files in the store's folders that no store writes, in name order.
+pub(super) fn foreign(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let blobs = blobs(dir);
+    let mut found = disk::others(&blobs, &is_shard)?;
+    for shard in disk::others(&blobs, &|name| !is_shard(name))? {
+        if shard.is_dir() {
+            found.extend(disk::others(&shard, &|name| is_blob(name, &shard))?);
+        } else {
+            found.push(shard);
+        }
+    }
+    for (folder, own) in [
+        ("wal", &["current.log"][..]),
+        ("records", &["main.log", "side.log"]),
+    ] {
+        found.extend(disk::others(&dir.join(folder), &|name| {
+            own.contains(&name)
+        })?);
+    }
+    found.extend(disk::others(&dir.join("blobs"), &|name| {
+        ["b3", "tmp"].contains(&name)
+    })?);
+    found.sort();
+    Ok(found)
+}
+
+fn is_shard(name: &str) -> bool {
+    name.len() == 2
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_blob(name: &str, shard: &Path) -> bool {
+    let hash = name.parse::<BlobHash>();
+    let expected = hash.map(|hash| format!("{:02x}", hash.0[0]));
+    expected.is_ok_and(|expected| shard.ends_with(expected))
 }
 
 /// The write-ahead log.

@@ -90,6 +90,8 @@ pub struct Recovered {
     pub torn: Vec<TornTail>,
     /// Temporary files of a crash that were removed.
     pub removed: Vec<PathBuf>,
+    /// Files in the store's folders that are not the store's: passed over, and left.
+    pub foreign: Vec<PathBuf>,
     /// In what condition the index was.
     pub index: IndexCondition,
 }
@@ -126,6 +128,7 @@ impl Store {
         let (main, torn_main) = Log::open(main, disk.clone())?;
         let (side, torn_side) = Log::open(side, disk.clone())?;
         let removed = folder::remove_temporary(dir, &disk)?;
+        let foreign = folder::foreign(dir)?;
 
         let blob_folder = folder::blobs(dir);
         let lengths = blobs::list(&blob_folder, |shard| disk.sync_folder(shard))?;
@@ -162,6 +165,7 @@ impl Store {
                 side_records,
                 torn,
                 removed,
+                foreign,
                 index,
             },
         ))

@@ -69,6 +69,7 @@ fn what_was_appended_is_recovered_synced_or_not() {
         side_records: 0,
         torn: Vec::new(),
         removed: Vec::new(),
+        foreign: Vec::new(),
         index: IndexCondition::Rebuilt,
     };
     assert_eq!(recovered, empty);

@@ -18,6 +18,9 @@ pub enum CharterError {
         /// Bytes found.
         found: usize,
     },
+    /// The text is a member's key, which nothing may quote.
+    #[error("expected a charter, found a secret key, of which nothing is shown: name another file")]
+    SecretKey,
     /// The text is not TOML, or has other fields than a charter.
     #[error("expected a charter in TOML: {}", printable(&.0.to_string()))]
     Malformed(toml::de::Error),

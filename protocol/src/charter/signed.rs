@@ -1,7 +1,7 @@
 //! A charter with its members' signatures, and its file.
 
 use super::{Charter, CharterError, MemberRole};
-use crate::crypto::{Role, Signature, Signer, Verifier};
+use crate::crypto::{Role, Signature, Signer, Verifier, holds_secret_key};
 use crate::ids::{MemberId, RunId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -46,6 +46,9 @@ impl SignedCharter {
     pub fn from_toml(text: &str) -> Result<Self, CharterError> {
         if text.len() > MAX_CHARTER_BYTES {
             return Err(CharterError::TooLong { found: text.len() });
+        }
+        if holds_secret_key(text.as_bytes()) {
+            return Err(CharterError::SecretKey);
         }
         toml::from_str(text).map_err(CharterError::Malformed)
     }

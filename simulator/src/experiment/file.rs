@@ -4,6 +4,7 @@ use crate::{
     pairs::Pairs,
     scenario::{self, Scenario, ScenarioError},
 };
+use archipel_protocol::crypto::holds_secret_key;
 use serde::Deserialize;
 use std::path::Path;
 use toml::{Table, Value};
@@ -128,6 +129,10 @@ impl Experiment {
             file: file.to_owned(),
             reason,
         };
+        if holds_secret_key(text.as_bytes()) {
+            let problem = "expected an experiment, found a secret key, of which nothing is shown";
+            return Err(refuse(problem.to_owned()));
+        }
         let read: Self = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
         if read.arms.is_empty() || read.arms.len() > MOST {
             let found = read.arms.len();

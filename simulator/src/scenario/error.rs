@@ -38,6 +38,11 @@ pub enum Problem {
         /// Bytes found.
         found: u64,
     },
+    /// It is a member's key, which nothing may quote.
+    #[error(
+        "expected a scenario, found a secret key, of which nothing is shown: name another file"
+    )]
+    SecretKey,
     /// It is not text.
     #[error("expected text in UTF-8: is it the right file?")]
     NoText,

@@ -13,7 +13,7 @@ use super::{
     sections, timing,
 };
 use crate::schedule::{When, expand};
-use archipel_protocol::charter::FaultModel;
+use archipel_protocol::{charter::FaultModel, crypto::holds_secret_key};
 use std::{
     fs::File,
     io::{ErrorKind, Read as _},
@@ -79,6 +79,9 @@ pub fn parse(text: &str, file: &str) -> Result<Scenario, ScenarioError> {
     if found > MAX_BYTES {
         let limit = MAX_BYTES;
         return source.refuse(1, Problem::TooLong { limit, found });
+    }
+    if holds_secret_key(text.as_bytes()) {
+        return source.refuse(1, Problem::SecretKey);
     }
     let entries = match DeTable::parse(text) {
         Ok(entries) => entries,

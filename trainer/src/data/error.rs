@@ -30,6 +30,12 @@ pub enum DataError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A source is a member's key.
+    #[error("{} is a secret key, not text to train on: name other sources", path.display())]
+    SecretKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// A window leaves the source.
     #[error("a window of {length} tokens at {start} leaves a source of {tokens}")]
     Window {

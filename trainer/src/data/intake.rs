@@ -10,12 +10,16 @@ use super::{
     DataError, Format, LineFault, PrepareOptions, ShardFile, Skipped, SourceOptions, Tokenizer, io,
     jsonl,
 };
+use archipel_protocol::crypto::holds_secret_key;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 /// Tokens of a file of tokens that are in memory at once.
 const BLOCK_TOKENS: usize = 1 << 16;
+/// A longer file is no key.
+const MAX_KEY_BYTES: u64 = 4096;
+
 /// What came of a source.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
@@ -64,6 +68,16 @@ pub(super) struct Intake<'a> {
     read: u64,
     total: u64,
     progress: Observer<'a>,
+}
+
+/// Refuses a member's key: what it is trained on, a model may say.
+fn refuse_key(path: &Path, length: u64) -> Result<(), DataError> {
+    if length > MAX_KEY_BYTES || !holds_secret_key(&fs::read(path).map_err(io("read", path))?) {
+        return Ok(());
+    }
+    Err(DataError::SecretKey {
+        path: path.to_owned(),
+    })
 }
 
 impl<'a> Intake<'a> {
@@ -117,6 +131,7 @@ impl<'a> Intake<'a> {
     ) -> Result<(), DataError> {
         self.files += 1;
         let length = fs::metadata(path).map_err(io("look at", path))?.len();
+        refuse_key(path, length)?;
         let end = self.read.saturating_add(length);
         match format_of(path, source.format) {
             Format::JsonLines => self.take_lines(path, &source.field)?,

@@ -2,6 +2,7 @@
 
 use super::role_name;
 use crate::cli::{read_charter, replace_file, text};
+use crate::commands::refuse_secret;
 use anyhow::bail;
 use archipel_protocol::charter::{CharterError, CharterMember, MemberRole, SignedCharter};
 use clap::{Args, ValueEnum};
@@ -56,9 +57,10 @@ pub(super) fn run(args: &AddMemberArgs) -> anyhow::Result<()> {
 /// Reads name, key and addresses.
 fn parse_line(line: &[String], role: RoleArg) -> anyhow::Result<CharterMember> {
     let joined = line.join(" ");
+    refuse_secret(&joined)?;
     let mut words = joined.split_whitespace();
     let (Some(name), Some(key)) = (words.next(), words.next()) else {
-        bail!("expected a line of name, key and addresses, found {joined:?}: copy it whole");
+        bail!("expected a line of name, key and addresses, found `{joined}`: copy it whole");
     };
     let id = match key.parse() {
         Ok(id) => id,
@@ -73,7 +75,7 @@ fn parse_line(line: &[String], role: RoleArg) -> anyhow::Result<CharterMember> {
     let addresses: Vec<String> = words.map(str::to_owned).collect();
     for address in &addresses {
         if let Err(error) = address.parse::<libp2p::Multiaddr>() {
-            bail!("an address of {name}: expected a multiaddr, found {address:?}: {error}");
+            bail!("an address of {name}: expected a multiaddr, found `{address}`: {error}");
         }
     }
     Ok(CharterMember {

@@ -1,6 +1,6 @@
 //! `archipel charter new`: a charter without members, from a preset or a plan file.
 
-use crate::cli::{read_text, write_new_file};
+use crate::cli::{read_text_as, write_new_file};
 use anyhow::{Context, bail};
 use archipel_protocol::charter::{
     Charter, FaultModel, MAX_CHARTER_BYTES, Plan, SignedCharter, is_name,
@@ -142,7 +142,7 @@ fn draft(args: &NewArgs) -> anyhow::Result<Charter> {
 
 /// Reads a plan of a person's own.
 pub(crate) fn read_plan(path: &Path) -> anyhow::Result<Plan> {
-    let text = read_text(path, MAX_CHARTER_BYTES)?;
+    let text = read_text_as("a plan", path, MAX_CHARTER_BYTES)?;
     toml::from_str(&text).with_context(|| {
         format!(
             "{}: expected a plan in TOML, found another text",

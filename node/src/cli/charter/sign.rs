@@ -1,7 +1,7 @@
 //! `archipel charter sign`: a member agrees to the whole charter.
 
 use super::{names, unsigned};
-use crate::cli::{read_charter, replace_file};
+use crate::cli::{args::FOLDER, read_charter, replace_file};
 use crate::config::{NodeConfig, SecretKey};
 use anyhow::bail;
 use clap::Args;
@@ -14,7 +14,7 @@ pub struct SignArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The folder of the member that signs.
-    #[arg(long, value_name = "DIR")]
+    #[arg(id = FOLDER, long = "dir", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
 }
 

@@ -58,7 +58,7 @@ fn propose(members: &[MemberSetup], request: &Request) -> anyhow::Result<Digest>
     for member in members {
         match ask(&member.dir, request) {
             Ok(Answer::Proposed(digest)) => return Ok(digest),
-            Ok(other) => bail!("{} answered {other:?} to a proposal", member.name),
+            Ok(_) => bail!("{} answered something else to a proposal", member.name),
             Err(ControlError::NotRunning { .. }) => {}
             Err(error) => return Err(error).context(member.name.clone()),
         }
@@ -72,7 +72,8 @@ fn vote(members: &[MemberSetup], digest: Digest) -> anyhow::Result<usize> {
     let mut silent: Vec<&MemberSetup> = members.iter().collect();
     while votes < needed && !silent.is_empty() {
         if began.elapsed() > PATIENCE {
-            bail!("{votes} of {needed} consents came within {PATIENCE:?}: are enough members up?");
+            let patience = PATIENCE.as_secs();
+            bail!("{votes} of {needed} consents came in {patience} s: are enough members up?");
         }
         let mut waiting = Vec::new();
         for member in silent {

@@ -83,16 +83,22 @@ fn a_flipped_bit_is_found_and_named() {
 }
 
 #[test]
-fn files_that_are_not_what_their_name_says_are_refused() {
+fn files_that_are_not_what_their_name_says_are_named_and_passed_over() {
     let folder = tempfile::tempdir().expect("a folder");
     let states = open(folder.path()).expect("an empty folder");
     let (manifest, tensors) = state(4, 1.0);
     let root = states.save(&manifest, &tensors).expect("saved");
     let path = folder.path().join(format!("{root}.state"));
     let whole = std::fs::read(&path).expect("ours");
+    let odd = || {
+        let states = open(folder.path()).expect("a folder");
+        let odd = states.odd().to_vec();
+        assert_eq!(states.contains(&root), odd.is_empty());
+        odd.into_iter().next()
+    };
     let refused = |bytes: &[u8]| {
         std::fs::write(&path, bytes).expect("ours");
-        open(folder.path()).err().map(|error| error.to_string())
+        odd()
     };
     for cut in [0, 10, 21, whole.len() - 1] {
         let text = refused(&whole[..cut]).expect("cut off");
@@ -105,12 +111,30 @@ fn files_that_are_not_what_their_name_says_are_refused() {
     other[30] ^= 1;
     assert!(refused(&other).is_some());
     assert_eq!(refused(&whole), None);
+    let stray = folder.path().join("notes.txt");
+    std::fs::write(&stray, "mine").expect("ours");
+    let states = open(folder.path()).expect("a folder");
+    assert!(states.contains(&root) && states.odd()[0].contains("notes.txt"));
+    std::fs::remove_file(stray).expect("ours");
     std::fs::rename(
         &path,
         folder.path().join(format!("{}.state", Root([9; 32]))),
     )
     .expect("ours");
-    assert!(open(folder.path()).is_err());
+    assert!(odd().is_some());
+}
+
+#[test]
+fn a_forgotten_state_is_served_to_nobody_until_it_is_saved_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let states = open(folder.path()).expect("an empty folder");
+    let (manifest, tensors) = state(4, 1.0);
+    let root = states.save(&manifest, &tensors).expect("saved");
+    states.forget(&root);
+    let tensor = &manifest.parameters[1];
+    assert!(!states.contains(&root) && states.tensor_info(tensor).is_none());
+    states.save(&manifest, &tensors).expect("saved");
+    assert!(states.contains(&root) && states.tensor_info(tensor).is_some());
 }
 
 #[test]

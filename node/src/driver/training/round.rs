@@ -122,15 +122,22 @@ impl Bench {
             self.remark("residual", text);
             return Ok(zero);
         };
-        let bytes = self
-            .workbook
-            .get(&entry.residual.1)
-            .context("the residual")?;
+        let lost = |what: &str| {
+            let text = format!("{what} of round {round} is lost: the residual begins at zero");
+            self.remark("residual", text);
+            zero.clone()
+        };
+        let bytes = match self.workbook.get(&entry.residual.1) {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(lost(&format!("{error}; what was left over"))),
+        };
         let after = Residual::from_bytes(&bytes, parameters)?;
         if !missed {
             return Ok(after.included());
         }
-        let update = self.own_update(entry)?;
+        let Ok(update) = self.own_update(entry) else {
+            return Ok(lost("this member's own payload"));
+        };
         let most = u16::try_from(self.plan.exchange.max_carried).unwrap_or(u16::MAX);
         Ok(after.missed(&update, most)?)
     }

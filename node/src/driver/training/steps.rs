@@ -3,7 +3,6 @@
 
 use super::{Arrival, Bench, TrainingError};
 use crate::driver::{site::optimizer_of, states::write_values, workbook::SnapshotHead};
-use anyhow::Context;
 use archipel_protocol::{
     carried,
     ids::{BlobHash, Digest, Round},
@@ -256,13 +255,13 @@ impl Bench {
             let text = "this member's own parameters are gone: the round starts from the base";
             self.remark("carried", text.to_owned());
         }
-        let carried = self.carried(task.round)?;
+        let carried = self.carried(task.round);
         let optimizer = match self.plan.outer.carries_on() {
             true => carried::split(&carried, base.len()).map_or(&[][..], |(state, _)| state),
             false => &carried,
         };
         self.load(base, optimizer)?;
-        Ok(fresh(optimizer_before))
+        Ok(fresh(self.carried_before(task.round)))
     }
 
     /// Loads the engine with what the round before left, unless that is what it holds; nothing
@@ -271,7 +270,7 @@ impl Bench {
         let before = self.carried_before(task.round);
         let held = Some((task.round.0.wrapping_sub(1), before));
         if self.ends.map(|(round, hash)| (round.0, hash)) != held {
-            let carried = self.carried(task.round)?;
+            let carried = self.carried(task.round);
             let Some((state, own)) = carried::split(&carried, self.layout.parameters()) else {
                 return Ok(None);
             };
@@ -284,17 +283,26 @@ impl Bench {
         Ok(Some(fresh(before)))
     }
 
-    /// What the latest round before this one left, and its hash.
-    fn carried(&self, round: Round) -> Result<Vec<u8>, TrainingError> {
-        match self.workbook.optimizer_before(round) {
-            Some(hash) => Ok(self.workbook.get(&hash).context("the optimizer's state")?),
-            None => Ok(Vec::new()),
+    /// What the latest round before this one left; nothing, and that is told, where it is lost.
+    fn carried(&mut self, round: Round) -> Vec<u8> {
+        let before = self.carried_before(round);
+        if before == nothing() {
+            return Vec::new();
         }
+        self.workbook.get(&before).unwrap_or_else(|error| {
+            self.remark(
+                "optimizer",
+                format!("{error}; the round begins with a fresh one"),
+            );
+            self.workbook.forget_optimizer(&before);
+            Vec::new()
+        })
     }
 
     fn carried_before(&self, round: Round) -> BlobHash {
-        let nothing = BlobHash(*blake3::hash(b"").as_bytes());
-        self.workbook.optimizer_before(round).unwrap_or(nothing)
+        self.workbook
+            .optimizer_before(round)
+            .unwrap_or_else(nothing)
     }
 
     fn load(&mut self, parameters: &[f32], optimizer: &[u8]) -> Result<(), TrainingError> {
@@ -311,6 +319,11 @@ impl Bench {
         self.fragments.blend(task.round, alpha, &mut own, base);
         Ok(self.engine.load(&own)?)
     }
+}
+
+/// The hash of an optimizer state that has not begun.
+fn nothing() -> BlobHash {
+    BlobHash(*blake3::hash(b"").as_bytes())
 }
 
 /// A course on which no step was done.

@@ -102,3 +102,32 @@ fn a_snapshot_reads_back_and_damage_is_refused() {
         Err(WorkbookError::Damaged { .. })
     ));
 }
+
+#[test]
+fn damaged_notes_and_foreign_files_do_not_keep_a_member_from_training() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut book = Workbook::open(folder.path().to_owned(), 1).expect("an empty folder");
+    book.note(entry(3)).expect("our folder");
+    fs::write(folder.path().join("notes.txt"), "mine").expect("ours");
+    let path = folder.path().join("workbook");
+    let mut bytes = fs::read(&path).expect("ours");
+    *bytes.last_mut().expect("entries") ^= 1;
+    fs::write(&path, bytes).expect("ours");
+    let mut book = Workbook::open(folder.path().to_owned(), 1).expect("a fresh start");
+    assert!(book.entry(Round(3)).is_none());
+    book.note(entry(4)).expect("our folder");
+    let book = Workbook::open(folder.path().to_owned(), 1).expect("whole again");
+    assert!(book.entry(Round(4)).is_some());
+    assert!(folder.path().join("notes.txt").exists());
+}
+
+#[test]
+fn a_lost_optimizer_state_is_said_to_be_a_fresh_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut book = Workbook::open(folder.path().to_owned(), 1).expect("an empty folder");
+    book.note(entry(3)).expect("our folder");
+    let before = book.optimizer_before(Round(4)).expect("noted");
+    book.forget_optimizer(&before);
+    let nothing = BlobHash(*blake3::hash(b"").as_bytes());
+    assert_eq!(book.optimizer_before(Round(4)), Some(nothing));
+}
