@@ -264,13 +264,10 @@ fn a_key_runs_in_one_folder_at_a_time() {
     let again = refused(&["run", "--dir", &text(site)]);
     assert!(again.contains(&format!("process {}", node.id())), "{again}");
     let told = refused(&["run", "--dir", &text(&copy)]);
-    let place = format!("process {} in {}", node.id(), site.display());
+    let place = format!("in {} (process {})", site.display(), node.id());
     assert!(told.contains(&place), "{told}");
-    assert!(
-        node.log().contains("has a copy of this node's key"),
-        "{}",
-        node.log()
-    );
+    let incident = node.until("incident")["text"].to_string();
+    assert!(incident.contains(&text(&copy)), "{incident}");
     node.stop();
     let output = archipel(&["status", "--dir", &text(&copy)]);
     assert!(!output.status.success(), "nothing ran there");

@@ -37,6 +37,9 @@ pub(super) fn render(status: &Status, width: usize, height: usize, paint: Paint)
         let from = below.len().saturating_sub(rest - 1);
         lines.extend(below.drain(from..));
     }
+    if lines.len() + 1 < height {
+        lines.push(String::new());
+    }
     lines.push(paint.dim(&cut(" Ctrl-C ends this view; the node goes on", width)));
     lines
 }
@@ -52,7 +55,7 @@ fn heading(status: &Status, width: usize, paint: Paint) -> Vec<String> {
     let mut lines = vec![cut(&first, width)];
     let (sent, received) = (bytes(status.bytes_sent), bytes(status.bytes_received));
     let (connected, voters, quorum) = (status.reach.connected, status.reach.voters, status.quorum);
-    let here = format!("{connected} of {voters} voting members are here, {quorum} decide");
+    let here = format!("{connected} of {voters} voting members here, {quorum} decide");
     let here = match status.reach.is_short_of(quorum) && status.phase != "done" {
         true => paint.bad(&here),
         false => here,

@@ -9,7 +9,7 @@ fn a_screen_of_80_by_24_has_everything() {
     let text = lines.join("\n");
     for expected in [
         " lyon  run 00000000  round 4 of 20, hold",
-        " epoch 0: 2 of 4 voting members are here, 3 decide; 0 B sent, 0 B received",
+        " epoch 0: 2 of 4 voting members here, 3 decide; 0 B sent, 0 B received",
         " waiting for the updates of gent (not connected) and porto (not connected);\n deadline in \
          40 s",
         " member  seat       link                        this round        counted",
