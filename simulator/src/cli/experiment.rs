@@ -127,8 +127,10 @@ fn play(experiment: &Experiment, arms: &[usize], args: &Args) -> anyhow::Result<
                 let (name, place) = (&experiment.arms[*arm].name, at + 1);
                 let loss = found.losses.last().map_or(f64::NAN, |point| point.loss);
                 let (verdict, seconds) = (&found.verdict, found.wall_us / 1_000_000);
+                let diverged = if found.diverged() { ", diverged" } else { "" };
                 eprintln!(
-                    "run {place} of {}, {name}, seed {seed}: {verdict}, {loss:.4}, {seconds} s",
+                    "run {place} of {}, {name}, seed {seed}: {verdict}, {loss:.4}{diverged}, \
+                     {seconds} s",
                     runs.len()
                 );
             }

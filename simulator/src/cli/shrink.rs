@@ -54,7 +54,8 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
         PathBuf::from(name)
     };
     let out = args.out.clone().unwrap_or_else(beside);
-    let findings = outcome.findings.as_deref().cloned().unwrap_or_default();
+    let mut findings = outcome.findings.as_deref().cloned().unwrap_or_default();
+    findings.scenario = shrunk.scenario.to_text(&shrunk.schedule);
     folder::write(&out, &shrunk.scenario, &shrunk.schedule, &findings)?;
     println!("replay: archipel-sim replay {}", out.display());
     Ok(crate::fuzzing::campaign::code(&fault.invariant))
