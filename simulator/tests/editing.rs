@@ -203,7 +203,7 @@ fn the_folder_of_a_run_keeps_the_words_of_its_scenario_and_its_seed() {
 #[test]
 fn what_shrinking_leaves_fails_alike_and_can_be_edited() {
     let dir = tempfile::tempdir().expect("a folder");
-    let text = archipel_simulator::scenario::pack_named("negative-liars")
+    let text = archipel_simulator::scenario::pack_named("negative-crash-model")
         .expect("a pack")
         .text;
     let expects = text
@@ -211,15 +211,15 @@ fn what_shrinking_leaves_fails_alike_and_can_be_edited() {
         .find(|line| line.starts_with("expect"))
         .expect("it expects");
     let text = text.replace(expects, "expect = \"pass\"");
-    fs::write(dir.path().join("liars.toml"), text).expect("a file");
-    let (code, said) = sim(dir.path(), &["run", "liars.toml", "--quiet"]);
+    fs::write(dir.path().join("liar.toml"), text).expect("a file");
+    let (code, said) = sim(dir.path(), &["run", "liar.toml", "--quiet"]);
     assert_eq!(code, 10, "{said}");
     let (code, said) = sim(
         dir.path(),
-        &["shrink", "out/negative-liars-1", "--runs", "60"],
+        &["shrink", "out/negative-crash-model-1", "--runs", "20"],
     );
     assert_eq!(code, 10, "{said}");
-    let small = "out/negative-liars-1-small/scenario.toml";
+    let small = "out/negative-crash-model-1-small/scenario.toml";
     let (code, said) = sim(dir.path(), &["run", small, "--quiet", "--out", "again"]);
     assert_eq!(code, 10, "{said}");
     edit(
