@@ -4,7 +4,7 @@
 use archipel_simulator::{
     fuzzing::{Play, draw::draw, play},
     scenario::{Scenario, load, packs, parse, with_seed},
-    schedule::{Effect, Schedule, Window, expand},
+    schedule::{Effect, Links, Schedule, Window, expand},
     session::folder,
 };
 use std::{fs, path::Path, process::Command, sync::Arc};
@@ -41,17 +41,18 @@ fn deed(window: &Window) -> Option<(String, Option<u64>)> {
         }
     );
     let length = window.for_us.filter(|_| !momentary);
-    // Of all links, both ways are one.
-    let effect = format!("{:?} {:?}", window.at, window.effect);
-    let all = |from: &str| effect.contains(from);
-    let effect = match all("both: true") && same_ends(&window.effect) {
-        true => effect.replace("both: true", "both: false"),
-        false => effect,
-    };
+    let mut effect = window.effect.clone();
+    if let Some(links) = links(&mut effect) {
+        links.from.sort_unstable();
+        links.to.sort_unstable();
+        // Of all links, both ways are one.
+        links.both &= links.from != links.to;
+    }
+    let effect = format!("{:?} {effect:?}", window.at);
     (!unchanged).then_some((effect, length))
 }
 
-fn same_ends(effect: &Effect) -> bool {
+fn links(effect: &mut Effect) -> Option<&mut Links> {
     match effect {
         Effect::Latency { links, .. }
         | Effect::Jitter { links, .. }
@@ -60,9 +61,10 @@ fn same_ends(effect: &Effect) -> bool {
         | Effect::Duplicate { links, .. }
         | Effect::Reorder { links, .. }
         | Effect::Corrupt { links, .. }
+        | Effect::Relay { links, .. }
         | Effect::Cut { links }
-        | Effect::Reset { links } => links.from == links.to,
-        _ => false,
+        | Effect::Reset { links } => Some(links),
+        _ => None,
     }
 }
 
@@ -118,11 +120,11 @@ fn a_drawn_run_that_is_written_down_goes_the_same_way() {
             "seed {seed}"
         );
         compared += 1;
-        if compared == 12 {
+        if compared == 4 {
             break;
         }
     }
-    assert!(compared == 12, "{compared}");
+    assert!(compared == 4, "{compared}");
 }
 
 #[test]

@@ -33,7 +33,10 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     let lines = match path.is_file() {
         true => trace::read(&path)?,
         false => {
-            let manner = Manner::quiet();
+            let manner = Manner {
+                quiet: false,
+                ..Manner::quiet()
+            };
             let (_, lines) = run::traced(&scenario, &schedule, &manner, trace::LINES)?;
             trace::write(&path, &lines)?;
             lines

@@ -24,6 +24,8 @@ pub(super) struct Args {
 pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     let (scenario, schedule) = folder::read(&args.dir)?;
     let (scenario, schedule) = (Arc::new(scenario), Arc::new(schedule));
+    println!("before  {}", size(&scenario, &schedule));
+    eprintln!("looking for a smaller one, in at most {} runs", args.runs);
     let Some(shrunk) = shrink::shrink(&scenario, &schedule, None, args.runs) else {
         println!(
             "nothing to shrink: the run of {} does not fail",
@@ -32,7 +34,6 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
         return Ok(0);
     };
     let Shrunk { outcome, runs, .. } = &shrunk;
-    println!("before  {}", size(&scenario, &schedule));
     println!(
         "after   {}  ({runs} runs)",
         size(&shrunk.scenario, &shrunk.schedule)
