@@ -1,10 +1,12 @@
 //! What is kept of a run for its report: bounded, and of the first federation in detail.
 
 mod faults;
+mod track;
 
 use crate::{
-    report::{Activity, FaultFindings, Findings, LossPoint, MemberFindings, RoundFindings, Span},
+    report::{Activity, FaultFindings, Findings, LossPoint, MemberFindings, RoundFindings},
     scenario::{Mode, Scenario},
+    schedule::Effect,
     seen::{Federation, Moment, Seen},
 };
 use archipel_protocol::{
@@ -14,9 +16,8 @@ use archipel_protocol::{
 };
 use faults::FaultRecorder;
 use std::collections::BTreeMap;
+use track::Track;
 
-/// Spans kept of one member.
-const MOST_SPANS: usize = 4096;
 /// Names of message kinds by their number, and of the two kinds of bulk.
 const KINDS: [&str; 18] = [
     "?",
@@ -59,23 +60,6 @@ pub struct Recorder {
     failures: Vec<String>,
     faults: FaultRecorder,
     end: Timestamp,
-}
-
-/// One member of the first federation.
-#[derive(Clone, Debug, Default)]
-struct Track {
-    spans: Vec<Span>,
-    cut: bool,
-    doing: Option<(Activity, u64)>,
-    computing_until: Option<u64>,
-    sending: u32,
-    computed_us: u64,
-    up_us: u64,
-    up_since: Option<u64>,
-    bytes: [u64; 18],
-    memory_high: u64,
-    queue_high: u64,
-    counted: u64,
 }
 
 impl Recorder {
@@ -126,15 +110,11 @@ impl Recorder {
             }
             Seen::Told(event) => self.told(moment, event),
             Seen::Started { .. } => {
-                self.members[at].up_since = Some(moment.now.0);
                 self.faults.started(at);
                 self.does(moment, Activity::CatchUp);
             }
             Seen::Crashed => {
                 self.faults.crashed(at);
-                let track = &mut self.members[at];
-                let since = track.up_since.take();
-                track.up_us += since.map_or(0, |since| moment.now.0 - since);
                 self.does(moment, Activity::Down);
             }
             Seen::Resources { queue, memory, .. } => {
@@ -146,7 +126,12 @@ impl Recorder {
                 window,
                 effect,
                 begins,
-            } => self.faults.window(moment, (*window, effect, *begins)),
+            } => {
+                self.faults.window(moment, (*window, effect, *begins));
+                if matches!(effect, Effect::Pause { .. }) {
+                    self.freezes(moment, *begins);
+                }
+            }
             _ => {}
         }
     }
@@ -221,12 +206,31 @@ impl Recorder {
         });
     }
 
-    /// A member computes for so long from now.
-    pub fn computes(&mut self, moment: Moment, duration_us: u64) {
+    /// A member trains for so long from now, and encodes what came of it thereafter.
+    pub fn computes(&mut self, moment: Moment, steps_us: u64, encode_us: u64) {
         if moment.federation == 0 {
+            let trained = moment.now.0 + steps_us;
             let track = &mut self.members[moment.member as usize];
-            track.computing_until = Some(moment.now.0 + duration_us);
+            track.computing_until = Some((trained, trained + encode_us));
             self.does(moment, Activity::Compute);
+        }
+    }
+
+    /// A member is frozen, or goes on with what it did.
+    fn freezes(&mut self, moment: Moment, begins: bool) {
+        let track = &mut self.members[moment.member as usize];
+        let doing = track.doing.map(|(doing, _)| doing);
+        match (begins, doing) {
+            (true, Some(doing)) if doing != Activity::Down => {
+                track.frozen = Some(doing);
+                self.does(moment, Activity::Down);
+            }
+            (false, Some(Activity::Down)) => {
+                if let Some(before) = track.frozen.take() {
+                    self.does(moment, before);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -273,7 +277,10 @@ impl Recorder {
         if doing == activity {
             return;
         }
-        track.close(doing, since, now);
+        if activity != Activity::Down {
+            track.frozen = None;
+        }
+        track.close(doing, (since, now), &self.faults.times);
         let sends = activity == Activity::Wait && track.sending > 0;
         let activity = if sends { Activity::Send } else { activity };
         track.doing = Some((activity, now));
@@ -320,7 +327,15 @@ impl Recorder {
         let members = self.members.iter().zip(&self.names).enumerate();
         let members = members.map(|(at, (track, (name, group)))| {
             let lies = liars.iter().find(|(member, _)| *member as usize == at);
-            track.findings(name, group, lies.map(|(_, lie)| lie.clone()), now)
+            let lies = lies.map(|(_, lie)| lie.clone());
+            let bytes = KINDS.iter().zip(track.bytes);
+            MemberFindings {
+                bytes: bytes
+                    .filter(|(_, bytes)| *bytes > 0)
+                    .map(|(kind, bytes)| ((*kind).to_owned(), bytes))
+                    .collect(),
+                ..track.findings((name, group), lies, now, &self.faults.times)
+            }
         });
         let mode = match scenario.mode {
             Mode::Protocol => "protocol",
@@ -339,67 +354,6 @@ impl Recorder {
             rounds: done.cloned().collect(),
             losses: self.losses.clone(),
             ..Findings::default()
-        }
-    }
-}
-
-impl Track {
-    fn close(&mut self, doing: Activity, since: u64, now: u64) {
-        let mut since = since;
-        if doing == Activity::Compute {
-            // Waiting for others begins where the inner steps end, told or not.
-            let until = self.computing_until.take().unwrap_or(now).min(now);
-            let until = until.max(since);
-            self.computed_us += until - since;
-            self.keep(doing, since, until);
-            since = until;
-            if since == now {
-                return;
-            }
-            return self.keep(Activity::Wait, since, now);
-        }
-        self.keep(doing, since, now);
-    }
-
-    fn keep(&mut self, activity: Activity, from_us: u64, to_us: u64) {
-        if from_us == to_us {
-            return;
-        }
-        if self.spans.len() >= MOST_SPANS {
-            self.cut = true;
-            return;
-        }
-        self.spans.push(Span {
-            from_us,
-            to_us,
-            activity,
-        });
-    }
-
-    fn findings(&self, name: &str, group: &str, lies: Option<String>, now: u64) -> MemberFindings {
-        let mut track = self.clone();
-        if let Some((doing, since)) = track.doing {
-            track.close(doing, since, now);
-        }
-        let since = track.up_since.take();
-        let up_us = track.up_us + since.map_or(0, |since| now.saturating_sub(since));
-        let bytes = KINDS
-            .iter()
-            .zip(track.bytes)
-            .filter(|(_, bytes)| *bytes > 0);
-        MemberFindings {
-            name: name.to_owned(),
-            group: group.to_owned(),
-            lies,
-            spans: track.spans,
-            spans_cut: track.cut,
-            utilisation: track.computed_us as f64 / up_us.max(1) as f64,
-            bytes: bytes
-                .map(|(kind, bytes)| ((*kind).to_owned(), bytes))
-                .collect(),
-            memory_high: track.memory_high,
-            queue_high: track.queue_high,
-            counted: track.counted,
         }
     }
 }

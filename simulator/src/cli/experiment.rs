@@ -39,6 +39,9 @@ pub(super) struct Args {
     /// Runs of every arm, in place of the experiment's own number.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=256))]
     seeds: Option<u64>,
+    /// Rounds of every run, in place of the experiment's own number: for a first look.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rounds: Option<u64>,
     /// Only arms whose name contains one of these texts.
     #[arg(long)]
     arm: Vec<String>,
@@ -66,6 +69,7 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
         return redraw(&args.out.join(&experiment.name), experiment.unit());
     }
     experiment.seeds = args.seeds.unwrap_or(experiment.seeds);
+    experiment.rounds = args.rounds;
     let wanted =
         |name: &str| args.arm.is_empty() || args.arm.iter().any(|some| name.contains(some));
     let arms = experiment.arms.iter().enumerate();
@@ -73,7 +77,11 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
         .filter(|(_, arm)| wanted(&arm.name))
         .map(|(at, _)| at)
         .collect();
-    anyhow::ensure!(!arms.is_empty(), "no arm's name contains {:?}", args.arm);
+    if arms.is_empty() {
+        let names = experiment.arms.iter().map(|arm| arm.name.as_str());
+        let (wanted, names) = (args.arm.join(", "), names.collect::<Vec<_>>().join("; "));
+        anyhow::bail!("no arm's name contains {wanted}: the arms of {name} are {names}");
+    }
     catch_interrupts();
     let outcomes = play(&experiment, &arms, args)?;
     if interrupted() {
@@ -110,6 +118,11 @@ fn play(experiment: &Experiment, arms: &[usize], args: &Args) -> anyhow::Result<
         .iter()
         .flat_map(|arm| (1..=experiment.seeds).map(move |seed| (*arm, seed)))
         .collect();
+    let side_by_side = usize::from(args.jobs).min(runs.len());
+    eprintln!(
+        "{} runs, {side_by_side} at once; each tells of itself when it ends",
+        runs.len()
+    );
     let next = AtomicUsize::new(0);
     let done: Vec<Mutex<Option<anyhow::Result<Findings>>>> =
         runs.iter().map(|_| Mutex::default()).collect();
@@ -127,8 +140,10 @@ fn play(experiment: &Experiment, arms: &[usize], args: &Args) -> anyhow::Result<
                 let (name, place) = (&experiment.arms[*arm].name, at + 1);
                 let loss = found.losses.last().map_or(f64::NAN, |point| point.loss);
                 let (verdict, seconds) = (&found.verdict, found.wall_us / 1_000_000);
+                let diverged = if found.diverged() { ", diverged" } else { "" };
                 eprintln!(
-                    "run {place} of {}, {name}, seed {seed}: {verdict}, {loss:.4}, {seconds} s",
+                    "run {place} of {}, {name}, seed {seed}: {verdict}, {loss:.4}{diverged}, \
+                     {seconds} s",
                     runs.len()
                 );
             }
@@ -136,7 +151,7 @@ fn play(experiment: &Experiment, arms: &[usize], args: &Args) -> anyhow::Result<
         }
     };
     thread::scope(|scope| {
-        for _ in 0..usize::from(args.jobs).min(runs.len()) {
+        for _ in 0..side_by_side {
             scope.spawn(work);
         }
     });

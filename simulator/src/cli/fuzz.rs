@@ -108,13 +108,14 @@ fn line(seed: u64, fault: &Violation, dir: &Path) -> String {
 fn keep(seed: u64, outcome: &Outcome, dir: &Path) -> anyhow::Result<()> {
     let (scenario, schedule) = draw(seed);
     let findings = outcome.findings.as_deref().cloned();
-    let findings = findings.unwrap_or_else(|| Findings {
+    let mut findings = findings.unwrap_or_else(|| Findings {
         name: scenario.name.clone(),
         seed,
         verdict: "panic".to_owned(),
         violations: outcome.violations.clone(),
         ..Findings::default()
     });
+    findings.scenario = scenario.to_text(&schedule);
     Ok(folder::write(dir, &scenario, &schedule, &findings)?)
 }
 

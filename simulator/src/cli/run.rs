@@ -79,17 +79,22 @@ impl Manner {
 }
 
 pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
-    let mut scenario = named(&args.scenario)?;
-    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    let (mut scenario, mut text) = named(&args.scenario)?;
+    if let Some(seed) = args.seed {
+        scenario.seed = seed;
+        text = scenario::with_seed(&text, seed);
+    }
     scenario.check.paranoid |= args.manner.paranoid;
     let schedule = expand(&scenario, scenario.seed);
     let out = args
         .out
         .join(format!("{}-{}", scenario.name, scenario.seed));
     progress::catch_interrupts();
-    session::folder::begin(&out, &scenario, &schedule)?;
+    session::folder::begin(&out, &scenario, &schedule, &text)?;
     let bar = bar(&scenario, &args.manner);
     let mut played = play(&bar, &scenario, &schedule, &args.manner)?;
+    played.findings.scenario = text;
+    played.findings.resolved = scenario.to_text(&schedule);
     let failed = !played.findings.violations.is_empty();
     // They go side by side: each has one thread.
     let alone = Manner {
@@ -116,6 +121,7 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
         &mut played,
     )?;
     report::folder::write(&out, &played.findings)?;
+    session::folder::write_sweep(&out, &played.points)?;
     Ok(tell(&played, &out, &args.manner))
 }
 
@@ -146,12 +152,12 @@ fn traces(
     Ok(())
 }
 
-/// The scenario of a file, or of a pack.
-fn named(name: &str) -> anyhow::Result<Scenario> {
+/// The scenario of a file, or of a pack, and its text.
+fn named(name: &str) -> anyhow::Result<(Scenario, String)> {
     let path = Path::new(name);
     match scenario::pack_named(name) {
-        Some(pack) if !path.is_file() => Ok(pack.scenario()),
-        _ => Ok(scenario::load(path)?),
+        Some(pack) if !path.is_file() => Ok((pack.scenario(), pack.text.to_owned())),
+        _ => Ok(scenario::load_with_text(path)?),
     }
 }
 
@@ -224,32 +230,50 @@ pub(super) fn tell(played: &Played, out: &Path, manner: &Manner) -> u8 {
     }
     if !manner.quiet && !manner.json {
         super::say(summary::render(findings).trim_end());
+        if !played.points.is_empty() {
+            super::say(format_args!(
+                "  sweep         {} runs beside each other in {}",
+                played.points.len(),
+                out.join("sweep.csv").display()
+            ));
+        }
         super::say(format_args!(
             "  report        {}",
             out.join("report.html").display()
         ));
     }
     if manner.json {
-        super::say(line(findings, exit, out));
+        super::say(line(played, exit, out));
     }
     exit
 }
 
-/// The JSON object of a run.
-fn line(findings: &Findings, exit: u8, out: &Path) -> serde_json::Value {
+/// The JSON object of a run, with one for each run of its sweep.
+fn line(played: &Played, exit: u8, out: &Path) -> serde_json::Value {
+    let mut line = numbers(&played.findings);
+    line["exit"] = json!(exit);
+    line["wall_seconds"] = json!(played.findings.wall_us as f64 / 1e6);
+    line["peak_rss_bytes"] = json!(played.findings.peak_rss_bytes);
+    line["out"] = json!(out);
+    if !played.points.is_empty() {
+        let points = played.points.iter().map(|point| numbers(&point.findings));
+        line["sweep"] = json!(points.collect::<Vec<_>>());
+    }
+    line
+}
+
+fn numbers(findings: &Findings) -> serde_json::Value {
     json!({
         "verdict": findings.verdict,
-        "exit": exit,
         "name": findings.name,
         "seed": findings.seed,
         "digest": findings.digest,
+        "codec": findings.codec,
         "rounds": findings.rounds_done,
         "messages": findings.messages,
         "sim_seconds": findings.sim_us as f64 / 1e6,
-        "wall_seconds": findings.wall_us as f64 / 1e6,
-        "peak_rss_bytes": findings.peak_rss_bytes,
         "loss": findings.losses.last().map(|point| point.loss),
+        "diverged": findings.diverged(),
         "violations": findings.violations,
-        "out": out,
     })
 }

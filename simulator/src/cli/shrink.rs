@@ -24,6 +24,8 @@ pub(super) struct Args {
 pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     let (scenario, schedule) = folder::read(&args.dir)?;
     let (scenario, schedule) = (Arc::new(scenario), Arc::new(schedule));
+    println!("before  {}", size(&scenario, &schedule));
+    eprintln!("looking for a smaller one, in at most {} runs", args.runs);
     let Some(shrunk) = shrink::shrink(&scenario, &schedule, None, args.runs) else {
         println!(
             "nothing to shrink: the run of {} does not fail",
@@ -32,7 +34,6 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
         return Ok(0);
     };
     let Shrunk { outcome, runs, .. } = &shrunk;
-    println!("before  {}", size(&scenario, &schedule));
     println!(
         "after   {}  ({runs} runs)",
         size(&shrunk.scenario, &shrunk.schedule)
@@ -54,7 +55,8 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
         PathBuf::from(name)
     };
     let out = args.out.clone().unwrap_or_else(beside);
-    let findings = outcome.findings.as_deref().cloned().unwrap_or_default();
+    let mut findings = outcome.findings.as_deref().cloned().unwrap_or_default();
+    findings.scenario = shrunk.scenario.to_text(&shrunk.schedule);
     folder::write(&out, &shrunk.scenario, &shrunk.schedule, &findings)?;
     println!("replay: archipel-sim replay {}", out.display());
     Ok(crate::fuzzing::campaign::code(&fault.invariant))

@@ -22,6 +22,9 @@ pub struct Experiment {
     pub claim: String,
     /// Runs of every arm, with seeds from 1 on.
     pub seeds: u64,
+    /// Rounds of every run, in place of what it says itself.
+    #[serde(skip)]
+    pub rounds: Option<u64>,
     /// The scenario that all arms begin with.
     base: Table,
     /// The variants.
@@ -179,6 +182,15 @@ impl Experiment {
         let Arm { name, changes, .. } = &self.arms[arm];
         let mut whole = self.base.clone();
         merge(&mut whole, changes);
+        if let Some(rounds) = self.rounds {
+            let mut stop = Table::new();
+            stop.insert(
+                "rounds".to_owned(),
+                Value::Integer(i64::try_from(rounds).unwrap_or(i64::MAX)),
+            );
+            let changes = [("stop".to_owned(), Value::Table(stop))];
+            merge(&mut whole, &changes.into_iter().collect());
+        }
         let title = format!("{}-{arm}", self.name);
         for (key, value) in [("schema", "archipel-scenario/1"), ("name", &title)] {
             whole.insert(key.to_owned(), Value::String(value.to_owned()));
@@ -240,6 +252,13 @@ mod tests {
         assert_eq!(second.plan.exchange.codec.name(), "f32");
         assert_eq!(first.plan.exchange.codec.name(), "int8");
         assert_eq!(second.plan.inner.steps, 5);
+        assert_eq!((first.stop.rounds, first.plan.rounds), (Some(3), 3));
+        let shorter = Experiment {
+            rounds: Some(2),
+            ..read.clone()
+        };
+        let first = shorter.scenario(0, 7).expect("a scenario");
+        assert_eq!((first.stop.rounds, first.plan.rounds), (Some(2), 2));
         assert_eq!(read.checks[0].wanted, Wanted::AtMostPercent(0.3));
     }
 

@@ -24,6 +24,16 @@ impl Outcome {
         self.runs.iter().map(last).collect()
     }
 
+    /// Runs whose loss ran away.
+    pub fn diverged(&self) -> usize {
+        self.runs.iter().filter(|run| run.diverged()).count()
+    }
+
+    /// Runs that did not pass.
+    pub fn failed(&self) -> usize {
+        self.runs.iter().filter(|run| run.verdict != "pass").count()
+    }
+
     /// Mean of the last losses.
     pub fn mean(&self) -> f64 {
         mean(&self.losses())

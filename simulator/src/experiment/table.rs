@@ -14,17 +14,25 @@ pub fn markdown(experiment: &Experiment, outcomes: &[Outcome], judged: &[Judged]
     let unit = experiment.unit();
     let _ = writeln!(
         out,
-        "| arm | seeds | last loss, {unit} | σ | payload a member and round |"
+        "| arm | seeds | last loss, {unit} | σ | diverged | payload a member and round |"
     );
-    out.push_str("|---|---|---|---|---|\n");
+    out.push_str("|---|---|---|---|---|---|\n");
     for outcome in outcomes {
-        let (mean, sigma) = (number(outcome.mean()), number(outcome.sigma()));
+        let mean = match outcome.failed() {
+            0 => number(outcome.mean()),
+            failed => format!("none: {failed} did not pass"),
+        };
+        let (sigma, diverged) = (number(outcome.sigma()), outcome.diverged());
         let bytes = units::bytes(outcome.payload_bytes().round());
         let seeds = outcome.runs.len();
         let _ = writeln!(
             out,
-            "| {} | {seeds} | {mean} | {sigma} | {bytes} |",
-            outcome.arm
+            "| {} | {seeds} | {mean} | {sigma} | {} | {bytes} |",
+            outcome.arm,
+            match diverged {
+                0 => String::new(),
+                some => format!("{some} of {seeds}"),
+            }
         );
     }
     if !judged.is_empty() {
@@ -52,9 +60,9 @@ pub fn picture(outcomes: &[Outcome], unit: &str) -> String {
     arms::picture(&outcomes.iter().map(arm).collect::<Vec<_>>(), unit)
 }
 
-/// Every measured loss, a row an arm, seed and round.
+/// Every measured loss, a row an arm, seed and round, and whether the run diverged in the end.
 pub fn csv(outcomes: &[Outcome]) -> String {
-    let mut out = "arm,seed,round,tokens,bytes,loss\n".to_owned();
+    let mut out = "arm,seed,round,tokens,bytes,loss,diverged\n".to_owned();
     for (outcome, run) in outcomes
         .iter()
         .flat_map(|o| o.runs.iter().map(move |run| (o, run)))
@@ -62,13 +70,14 @@ pub fn csv(outcomes: &[Outcome]) -> String {
         for point in &run.losses {
             let _ = writeln!(
                 out,
-                "\"{}\",{},{},{},{},{}",
+                "\"{}\",{},{},{},{},{},{}",
                 outcome.arm.replace('"', "'"),
                 run.seed,
                 point.round,
                 point.tokens,
                 point.bytes,
-                point.loss
+                point.loss,
+                run.diverged()
             );
         }
     }
@@ -107,7 +116,10 @@ pub fn read_csv(text: &str) -> Result<Vec<Outcome>, String> {
 fn point_of(row: &str) -> Option<(String, u64, LossPoint)> {
     let (arm, rest) = row.strip_prefix('"')?.split_once("\",")?;
     let numbers: Vec<&str> = rest.split(',').collect();
-    let [seed, round, tokens, bytes, loss] = numbers.as_slice() else {
+    // Files of an earlier version do not say whether a run diverged; it follows from the losses.
+    let ([seed, round, tokens, bytes, loss] | [seed, round, tokens, bytes, loss, _]) =
+        numbers.as_slice()
+    else {
         return None;
     };
     let point = LossPoint {
@@ -134,11 +146,15 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_again() {
-        let text = "arm,seed,round,tokens,bytes,loss\n\"a, b\",1,0,0,7,8.5\n\"a, b\",1,5,9,8,2.25\n\
-                    \"a, b\",2,5,9,8,2.5\n\"c\",1,5,9,8,inf\n";
+        let text = "arm,seed,round,tokens,bytes,loss,diverged\n\
+                    \"a, b\",1,0,0,7,8.5,false\n\"a, b\",1,5,9,8,2.25,false\n\
+                    \"a, b\",2,5,9,8,2.5,false\n\"c\",1,5,9,8,inf,true\n";
         let read = read_csv(text).expect("rows");
         assert_eq!(csv(&read), text);
         assert_eq!((read[0].losses(), read.len()), (vec![2.25, 2.5], 2));
+        let before = "arm,seed,round,tokens,bytes,loss\n\"a\",1,0,0,7,8.5\n\"a\",1,5,9,8,13.2\n";
+        let read = read_csv(before).expect("rows of an earlier version");
+        assert_eq!((read[0].losses(), read[0].diverged()), (vec![13.2], 1));
         assert!(
             read_csv("head\n\"a\",1,2\n")
                 .expect_err("three fields")

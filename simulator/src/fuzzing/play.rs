@@ -7,6 +7,7 @@ use crate::{
     report::{Findings, Violation},
     scenario::Scenario,
     schedule::{Effect, Schedule},
+    session::naming,
     world::{Ending, World},
 };
 use std::{
@@ -94,7 +95,7 @@ fn play_through(what: &Play<'_>) -> Outcome {
     let ending = world.run(&mut |world| world.messages < MESSAGES);
     let rounds = world.invariants.highest(0).map_or(0, |round| round.0);
     let now = world.now().0;
-    let mut violations = world.invariants.violations().to_vec();
+    let mut violations = naming::violations(&world);
     if violations.is_empty() {
         violations.extend(unfinished(&world, ending, rounds));
     }

@@ -9,16 +9,49 @@ use crate::{
     schedule::Effect,
     seen::Moment,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Windows that are followed; later ones of very long runs are not.
 const MOST_WINDOWS: usize = 4096;
 /// How many times its usual length a round must take to be told of.
 const LONG: u64 = 2;
 
+/// When any fault was open that is not a lie: a lie keeps nobody waiting by itself.
+#[derive(Default)]
+pub(super) struct FaultyTimes {
+    closed: Vec<(u64, u64)>,
+    since: Option<u64>,
+}
+
+impl FaultyTimes {
+    fn note(&mut self, now: u64, open: bool) {
+        match (self.since, open) {
+            (None, true) => self.since = Some(now),
+            (Some(since), false) => {
+                self.closed.push((since, now));
+                self.since = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// How much of a time lies in them.
+    pub fn within(&self, from_us: u64, to_us: u64) -> u64 {
+        let open = self.since.map(|since| (since, u64::MAX));
+        let latest = open.into_iter().chain(self.closed.iter().rev().copied());
+        let overlapping = latest.take_while(|(_, until)| *until > from_us);
+        let part = |(since, until): (u64, u64)| until.min(to_us).saturating_sub(since.max(from_us));
+        overlapping.map(part).sum()
+    }
+}
+
 /// Follows windows and what members certify.
 #[derive(Default)]
 pub(super) struct FaultRecorder {
+    /// When anything was wrong.
+    pub times: FaultyTimes,
+    /// Open windows that are no lies.
+    hindering: BTreeSet<usize>,
     windows: BTreeMap<usize, Course>,
     open: Vec<usize>,
     recovering: Vec<usize>,
@@ -77,6 +110,11 @@ impl FaultRecorder {
     /// A window touches a member.
     pub fn window(&mut self, moment: Moment, (window, effect, begins): (usize, &Effect, bool)) {
         let now = moment.now.0;
+        match begins && !is_momentary(effect) && !matches!(effect, Effect::Byzantine { .. }) {
+            true => self.hindering.insert(window),
+            false => self.hindering.remove(&window),
+        };
+        self.times.note(now, !self.hindering.is_empty());
         if !begins {
             self.ended(window, now);
             return;

@@ -77,6 +77,7 @@ fn table(runs: &[(String, Findings)]) -> String {
         "p95",
         "p99",
         "loss",
+        "state",
         "bytes*",
         "computing",
         "recovery",
@@ -96,31 +97,33 @@ fn table(runs: &[(String, Findings)]) -> String {
             us(|of| of.p95_us),
             us(|of| of.p99_us),
             line.loss.map_or_else(dash, units::number),
+            findings.divergence().to_owned(),
             units::bytes(line.each_bytes.round()),
             units::percent(line.computing),
             line.recovery
                 .map_or_else(dash, |rounds| format!("≤ {rounds}")),
         ]
     };
-    let rows: Vec<[String; 10]> = runs.iter().map(row).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells
-            .chain([head[column].chars().count()])
-            .max()
-            .unwrap_or(0)
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(runs.iter().map(row));
+    // A column that says of nobody that it diverged says nothing.
+    let some = runs.iter().any(|(_, findings)| findings.diverged());
+    let shown = (0..head.len()).filter(|column| some || head[*column] != "state");
+    let columns: Vec<usize> = shown.collect();
+    let width = |column: &usize| {
+        let cells = rows.iter().map(|row| row[*column].chars().count());
+        cells.max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let aligned = |cells: &[String]| {
-        let cell = |(column, cell): (usize, &String)| match column {
-            0 | 1 => format!("{cell:<width$}", width = widths[column]),
-            _ => format!("{cell:>width$}", width = widths[column]),
+    let widths: Vec<usize> = columns.iter().map(width).collect();
+    let aligned = |cells: &[String; 11]| {
+        let cell = |(column, width): (&usize, &usize)| match column {
+            0 | 1 => format!("{:<width$}", cells[*column]),
+            _ => format!("{:>width$}", cells[*column]),
         };
-        let cells: Vec<String> = cells.iter().enumerate().map(cell).collect();
+        let cells: Vec<String> = columns.iter().zip(&widths).map(cell).collect();
         cells.join("  ").trim_end().to_owned()
     };
-    let mut lines = vec![aligned(&head.map(str::to_owned))];
-    lines.extend(rows.iter().map(|row| aligned(row)));
+    let mut lines: Vec<String> = rows.iter().map(aligned).collect();
     lines.push("* sent a member a round; recovery: most rounds after any fault".to_owned());
     lines.join("\n") + "\n"
 }
@@ -134,56 +137,62 @@ fn shortened(text: &str, columns: usize) -> String {
     kept + "…"
 }
 
+/// Columns of a run.
+pub(crate) const HEAD: [&str; 19] = [
+    "run",
+    "scenario",
+    "seed",
+    "digest",
+    "verdict",
+    "violated",
+    "codec",
+    "members",
+    "rounds",
+    "p50_us",
+    "p95_us",
+    "p99_us",
+    "final_loss",
+    "diverged",
+    "bytes_per_member_round",
+    "utilisation",
+    "worst_recovery_rounds",
+    "sim_us",
+    "messages",
+];
+
 fn numbers(runs: &[(String, Findings)]) -> String {
-    let head = [
-        "run",
-        "scenario",
-        "seed",
-        "digest",
-        "verdict",
-        "violated",
-        "codec",
-        "members",
-        "rounds",
-        "p50_us",
-        "p95_us",
-        "p99_us",
-        "final_loss",
-        "bytes_per_member_round",
-        "utilisation",
-        "worst_recovery_rounds",
-        "sim_us",
-        "messages",
-    ];
     csv::table(
-        &head,
-        runs.iter().map(|(name, findings)| {
-            let line = Line::of(findings);
-            let text =
-                |number: Option<u64>| number.map_or(String::new(), |number| number.to_string());
-            let violated = findings.violations.first();
-            vec![
-                name.clone(),
-                findings.name.clone(),
-                findings.seed.to_string(),
-                findings.digest.clone(),
-                findings.verdict.clone(),
-                violated.map_or(String::new(), |violation| violation.invariant.clone()),
-                findings.codec.clone(),
-                findings.members.len().to_string(),
-                findings.rounds_done.to_string(),
-                text(line.percentiles.map(|of| of.p50_us)),
-                text(line.percentiles.map(|of| of.p95_us)),
-                text(line.percentiles.map(|of| of.p99_us)),
-                line.loss.map_or(String::new(), |loss| loss.to_string()),
-                line.each_bytes.to_string(),
-                line.computing.to_string(),
-                text(line.recovery),
-                findings.sim_us.to_string(),
-                findings.messages.to_string(),
-            ]
-        }),
+        &HEAD,
+        runs.iter().map(|(name, findings)| cells(name, findings)),
     )
+}
+
+/// The cells of a run, under [`HEAD`].
+pub(crate) fn cells(name: &str, findings: &Findings) -> Vec<String> {
+    let line = Line::of(findings);
+    let text = |number: Option<u64>| number.map_or(String::new(), |number| number.to_string());
+    let violated = findings.violations.first();
+    vec![
+        name.to_owned(),
+        findings.name.clone(),
+        findings.seed.to_string(),
+        findings.digest.clone(),
+        findings.verdict.clone(),
+        violated.map_or(String::new(), |violation| violation.invariant.clone()),
+        findings.codec.clone(),
+        findings.members.len().to_string(),
+        findings.rounds_done.to_string(),
+        text(line.percentiles.map(|of| of.p50_us)),
+        text(line.percentiles.map(|of| of.p95_us)),
+        text(line.percentiles.map(|of| of.p99_us)),
+        line.loss.map_or(String::new(), |loss| loss.to_string()),
+        findings.diverged().to_string(),
+        line.each_bytes.to_string(),
+        line.computing.to_string(),
+        text(line.recovery),
+        findings.sim_us.to_string(),
+        findings.messages.to_string(),
+    ]
 }
 
 /// Most runs in a picture: eight colours, each twice.

@@ -59,6 +59,13 @@ fn members(findings: &Findings) -> String {
         "group",
         "lies",
         "utilisation",
+        "training_us",
+        "encoding_us",
+        "sending_us",
+        "waiting_us",
+        "idle_under_faults_us",
+        "catching_up_us",
+        "down_us",
         "counted_rounds",
         "memory_high_bytes",
         "queue_high",
@@ -74,6 +81,13 @@ fn members(findings: &Findings) -> String {
             member.group.clone(),
             member.lies.clone().unwrap_or_default(),
             member.utilisation.to_string(),
+            member.spent.training_us.to_string(),
+            member.spent.encoding_us.to_string(),
+            member.spent.sending_us.to_string(),
+            member.spent.waiting_us.to_string(),
+            member.spent.idle_faults_us.to_string(),
+            member.spent.catching_up_us.to_string(),
+            member.spent.down_us.to_string(),
             member.counted.to_string(),
             member.memory_high.to_string(),
             member.queue_high.to_string(),
@@ -225,6 +239,10 @@ mod tests {
                 "{name}: {content}"
             );
         }
-        assert!(tables(&findings)[0].1.ends_with("1,,,,0,0,0,0,7\n"));
+        assert!(
+            tables(&findings)[0]
+                .1
+                .ends_with("1,,,,0,0,0,0,0,0,0,0,0,0,0,7\n")
+        );
     }
 }

@@ -53,12 +53,36 @@ pub struct Findings {
     pub band: String,
     /// One row a fault window that came about.
     pub faults: Vec<FaultFindings>,
+    /// The scenario as a file that can be run again.
+    #[serde(default)]
+    pub scenario: String,
+    /// The same with every default filled in and every draw made, where that is another file.
+    #[serde(default)]
+    pub resolved: String,
     /// Points of the utilisation plot: this run and those of a sweep.
     pub utilisation: Vec<UtilisationPoint>,
     /// The schedule that is left after shrinking, one line a window.
     pub minimal: Vec<String>,
     /// The causal slice of the failure, one line an event.
     pub slice: Vec<String>,
+}
+
+/// How far the last loss may lie above the first before a run counts as diverged.
+const DIVERGED: f64 = 1.1;
+
+impl Findings {
+    /// Whether the loss ran away: the last one is no number, or a tenth above the first.
+    pub fn diverged(&self) -> bool {
+        let (first, last) = (self.losses.first(), self.losses.last());
+        first.zip(last).is_some_and(|(first, last)| {
+            !last.loss.is_finite() || last.loss > DIVERGED * first.loss.abs()
+        })
+    }
+
+    /// `diverged`, or nothing.
+    pub fn divergence(&self) -> &'static str {
+        if self.diverged() { "diverged" } else { "" }
+    }
 }
 
 /// One violation.
@@ -89,9 +113,12 @@ pub struct MemberFindings {
     pub spans: Vec<Span>,
     /// Whether spans were left out at the end.
     pub spans_cut: bool,
-    /// Share of its time up that it computed.
+    /// Share of its time up in which it trained.
     #[serde(deserialize_with = "number_or_none")]
     pub utilisation: f64,
+    /// What its time went into.
+    #[serde(default)]
+    pub spent: Spent,
     /// Bytes sent in the run by message kind (`payload` and `state` are bulk).
     pub bytes: BTreeMap<String, u64>,
     /// Most bytes its machine, payloads and states took.
@@ -118,6 +145,49 @@ pub enum Activity {
     CatchUp,
     /// Not running, or frozen.
     Down,
+}
+
+/// What a member's time went into, from its first start to the end of the run: virtual
+/// microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Inner steps.
+    pub training_us: u64,
+    /// Encoding its update, folding those of a cut, with what is still fetched for it.
+    pub encoding_us: u64,
+    /// Its payloads or states were on the way, and nothing else was to do.
+    pub sending_us: u64,
+    /// Waiting for others.
+    pub waiting_us: u64,
+    /// Recalling, or taking a state from others.
+    pub catching_up_us: u64,
+    /// Not running, or frozen.
+    pub down_us: u64,
+    /// The part of `sending_us` and `waiting_us` in which a fault was open that is not a lie.
+    pub idle_faults_us: u64,
+}
+
+impl Spent {
+    /// The sum that an activity belongs to.
+    pub fn of(&mut self, activity: Activity) -> &mut u64 {
+        match activity {
+            Activity::Compute => &mut self.training_us,
+            Activity::Encode => &mut self.encoding_us,
+            Activity::Send => &mut self.sending_us,
+            Activity::Wait => &mut self.waiting_us,
+            Activity::CatchUp => &mut self.catching_up_us,
+            Activity::Down => &mut self.down_us,
+        }
+    }
+
+    /// The time in which it ran.
+    pub fn up_us(&self) -> u64 {
+        self.training_us
+            + self.encoding_us
+            + self.sending_us
+            + self.waiting_us
+            + self.catching_up_us
+    }
 }
 
 /// An interval of one activity.

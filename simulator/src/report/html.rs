@@ -3,7 +3,7 @@
 
 use super::{
     bars, figure::Figure, findings::Findings, gantt, loss, loss::Cost, rounds, rounds::Percentiles,
-    svg::escape, tables, units, utilisation,
+    svg::escape, tables, times, units, utilisation,
 };
 use std::fmt::Write as _;
 
@@ -23,7 +23,8 @@ pub fn render(findings: &Findings) -> String {
     page.traffic(findings);
     page.utilisation(findings);
     page.high_water(findings);
-    page.foot(findings);
+    page.scenario(findings);
+    page.foot();
     page.out
 }
 
@@ -94,6 +95,10 @@ impl Page {
         let rounds = Percentiles::of(&findings.rounds);
         let last_loss = findings.losses.last().map(|point| point.loss);
         let dash = || "–".to_owned();
+        let loss_text = |loss| match findings.diverged() {
+            true => format!("{}, diverged", units::number(loss)),
+            false => units::number(loss),
+        };
         let peak = match findings.peak_rss_bytes {
             0 => dash(),
             peak => units::bytes(peak as f64),
@@ -104,13 +109,13 @@ impl Page {
             ("codec", findings.codec.clone()),
             ("members", units::grouped(members)),
             ("rounds certified", units::grouped(findings.rounds_done)),
-            ("final loss", last_loss.map_or_else(dash, units::number)),
+            ("final loss", last_loss.map_or_else(dash, loss_text)),
             (
                 "median round",
                 rounds.map_or_else(dash, |of| units::duration(of.p50_us as f64)),
             ),
             ("sent a member a round", units::bytes(each)),
-            ("time spent computing", units::percent(computing)),
+            ("time up spent training", units::percent(computing)),
             ("messages", units::grouped(findings.messages)),
             ("simulated time", units::duration(findings.sim_us as f64)),
             ("real time", units::duration(findings.wall_us as f64)),
@@ -164,6 +169,10 @@ impl Page {
     fn activity(&mut self, findings: &Findings) {
         self.heading("What each member did");
         self.figure(gantt::whole(findings));
+        let times = times::sentence(findings);
+        if !times.is_empty() {
+            self.note(&format!("Of the members' time besides training: {times}."));
+        }
         if let Some(close_up) = gantt::close_up(findings) {
             self.note("A part of it in single spans:");
             self.figure(close_up);
@@ -196,15 +205,37 @@ impl Page {
         self.pair([bars::memory(findings), bars::queues(findings)]);
     }
 
-    fn foot(&mut self, findings: &Findings) {
-        let replay = match findings.verdict.as_str() {
-            "pass" => "archipel-sim run",
-            _ => "archipel-sim replay",
-        };
+    /// The scenario's file and, folded up, the same with all that it does not say.
+    fn scenario(&mut self, findings: &Findings) {
+        let files = [
+            (
+                &findings.scenario,
+                "scenario.toml, which can be edited and run again",
+            ),
+            (
+                &findings.resolved,
+                "The same with every default filled in and every draw made",
+            ),
+        ];
+        let given = files.into_iter().filter(|(text, _)| !text.is_empty());
+        if given.clone().next().is_none() {
+            return;
+        }
+        self.heading("Scenario");
+        for (text, title) in given {
+            self.push(format_args!(
+                "<details><summary>{title}</summary>\n<pre>{}</pre>\n</details>\n",
+                escape(text.trim_end())
+            ));
+        }
+    }
+
+    fn foot(&mut self) {
         self.push(format_args!(
             "<footer>Written by archipel-sim. This folder is enough to run it again: \
-             <code>{replay}</code> gives the same digest. All numbers are in report.json and the \
-             CSV files beside this one.</footer>\n</main>\n</body>\n</html>\n"
+             <code>archipel-sim replay FOLDER</code> gives the same digest, <code>archipel-sim run \
+             FOLDER/scenario.toml</code> plays what you change in it. All numbers are in \
+             report.json and the CSV files beside this one.</footer>\n</main>\n</body>\n</html>\n"
         ));
     }
 

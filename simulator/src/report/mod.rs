@@ -22,15 +22,17 @@ mod rounds;
 mod rows;
 pub mod summary;
 mod svg;
+pub mod sweep;
 mod tables;
 mod thin;
+mod times;
 pub mod trace;
 pub(crate) mod units;
 mod utilisation;
 
 pub use error::ReportError;
 pub use findings::{
-    Activity, FaultFindings, Findings, LossPoint, MemberFindings, RoundFindings, Span,
+    Activity, FaultFindings, Findings, LossPoint, MemberFindings, RoundFindings, Span, Spent,
     UtilisationPoint, Violation,
 };
 pub use rounds::Percentiles;

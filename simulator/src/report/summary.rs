@@ -1,6 +1,6 @@
 //! What a person sees in the terminal at the end of a run, in at most 100 columns.
 
-use super::{Findings, outcomes::outcomes, rounds, rounds::Percentiles, units};
+use super::{Findings, outcomes::outcomes, rounds, rounds::Percentiles, times, units};
 
 /// Columns that a line has at most.
 const COLUMNS: usize = 100;
@@ -37,7 +37,10 @@ pub fn render(findings: &Findings) -> String {
         lines.push(row("band", &findings.band));
     }
     lines.push(row("bytes", &bytes_text(findings)));
-    lines.push(row("computing", &computing_text(findings)));
+    lines.push(row("training", &training_text(findings)));
+    let rest = times::rest(findings);
+    let rest = rest.iter().map(|(name, text)| row(name, text));
+    lines.extend(rest);
     lines.push(row("time", &time_text(findings)));
     lines.extend(faults(findings));
     lines.push(row("digest", &findings.digest));
@@ -115,7 +118,11 @@ fn loss_text(findings: &Findings) -> String {
     };
     let what = super::loss::loss_title(&findings.mode);
     let (from, to) = (units::number(first.loss), units::number(last.loss));
-    format!("{from} → {to} ({what}, round {})", last.round)
+    let diverged = match findings.diverged() {
+        true => ": diverged",
+        false => "",
+    };
+    format!("{from} → {to} ({what}, round {}){diverged}", last.round)
 }
 
 fn bytes_text(findings: &Findings) -> String {
@@ -128,7 +135,7 @@ fn bytes_text(findings: &Findings) -> String {
     };
     let each = |total: f64| units::bytes((total / members / rounds).round());
     format!(
-        "{} a member a round ({} payloads and states, {} control) in {} messages",
+        "{} a member a round ({} payloads and states, {} control), {} messages",
         each(sum(true) + sum(false)),
         each(sum(true)),
         each(sum(false)),
@@ -136,7 +143,7 @@ fn bytes_text(findings: &Findings) -> String {
     )
 }
 
-fn computing_text(findings: &Findings) -> String {
+fn training_text(findings: &Findings) -> String {
     let shares = || findings.members.iter().map(|member| member.utilisation);
     if findings.members.is_empty() {
         return "no member ran".to_owned();

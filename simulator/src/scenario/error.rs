@@ -4,7 +4,7 @@ use archipel_protocol::charter::PlanError;
 
 /// Why a scenario is refused. The process ends with [`ScenarioError::EXIT_CODE`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}: {problem}")]
+#[error("{file}{}: {problem}", on_line(*line, problem))]
 pub struct ScenarioError {
     /// The file, or the pack, as it was named.
     pub file: String,
@@ -22,14 +22,38 @@ impl ScenarioError {
 /// What is wrong with a line of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// The file cannot be read.
+    /// There is no such file.
     #[error(
-        "cannot be read ({kind}): is the path right? `archipel-sim packs` lists what is built in"
+        "there is no such file, and no pack of that name{}: `archipel-sim packs` lists what is \
+         built in",
+        did_you_mean(.meant)
     )]
+    Absent {
+        /// The pack whose name is nearest.
+        meant: Option<String>,
+    },
+    /// The file cannot be read.
+    #[error("cannot be read: {kind}")]
     Unreadable {
         /// What the system said.
         kind: std::io::ErrorKind,
     },
+    /// It is a folder.
+    #[error(
+        "expected a scenario, found a folder: of the folder that a run left, `archipel-sim run \
+         {file}/scenario.toml` plays the scenario again and `archipel-sim replay {file}` the very \
+         run"
+    )]
+    Folder {
+        /// Its path.
+        file: String,
+    },
+    /// It is what a replay reads.
+    #[error(
+        "this is a scenario in the machine's units, which `archipel-sim replay` reads: run the \
+         scenario.toml beside it"
+    )]
+    Resolved,
     /// The file is too long.
     #[error("expected a scenario of at most {limit} bytes, found {found}: is it the right file?")]
     TooLong {
@@ -44,8 +68,14 @@ pub enum Problem {
     )]
     SecretKey,
     /// It is not text.
-    #[error("expected text in UTF-8: is it the right file?")]
-    NoText,
+    #[error(
+        "expected text in UTF-8, found the byte 0x{found:02x}: is it the right file? `iconv -f \
+         LATIN1 -t UTF-8` converts an older encoding"
+    )]
+    NoText {
+        /// The first byte that is none.
+        found: u8,
+    },
     /// It is not TOML.
     #[error("expected TOML: {message}")]
     Malformed {
@@ -248,6 +278,17 @@ pub enum Problem {
         /// The key.
         key: String,
     },
+}
+
+/// The line, where the problem is on one.
+fn on_line(line: usize, problem: &Problem) -> String {
+    match problem {
+        Problem::Absent { .. }
+        | Problem::Unreadable { .. }
+        | Problem::Folder { .. }
+        | Problem::TooLong { .. } => String::new(),
+        _ => format!(":{line}"),
+    }
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {

@@ -19,7 +19,7 @@ pub(super) const COMMON_KEYS: [&str; 4] = ["id", "kind", "at", "for"];
 /// Keys of `correlate`.
 pub(super) const CORRELATE_KEYS: [&str; 2] = ["within", "probability"];
 /// The most faults of a scenario.
-const MAX_FAULTS: usize = 1_000;
+pub(super) const MAX_FAULTS: usize = 1_000;
 
 /// How `for` goes with a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,21 +54,23 @@ const fn kind(name: &'static str, lasting: Lasting, keys: &'static [&'static str
 pub(super) const KINDS: [Kind; 38] = {
     use Lasting::{May, Must, Never};
     [
-        kind("latency", May, &["targets", "sides", "direction", "add"]),
-        kind("jitter-burst", May, &["targets", "sides", "direction", "up_to"]),
-        kind("loss", May, &["targets", "sides", "direction", "probability"]),
+        kind("latency", May, &["targets", "sides", "from", "to", "direction", "add"]),
+        kind("jitter-burst", May, &["targets", "sides", "from", "to", "direction", "up_to"]),
+        kind("loss", May, &["targets", "sides", "from", "to", "direction", "probability"]),
         kind("burst-loss", May, &[
-            "targets", "sides", "direction", "enter", "leave", "probability",
+            "targets", "sides", "from", "to", "direction", "enter", "leave", "probability",
         ]),
-        kind("duplicate", May, &["targets", "sides", "direction", "probability"]),
-        kind("reorder", May, &["targets", "sides", "direction", "probability", "by"]),
-        kind("corrupt", May, &["targets", "sides", "direction", "probability"]),
+        kind("duplicate", May, &["targets", "sides", "from", "to", "direction", "probability"]),
+        kind("reorder", May, &[
+            "targets", "sides", "from", "to", "direction", "probability", "by",
+        ]),
+        kind("corrupt", May, &["targets", "sides", "from", "to", "direction", "probability"]),
         kind("bandwidth", May, &["targets", "rate"]),
         kind("asymmetric-bandwidth", May, &["targets", "up", "down"]),
-        kind("blackhole", May, &["targets", "sides"]),
-        kind("half-open", May, &["targets", "sides", "direction"]),
-        kind("reset", Never, &["targets", "sides", "direction"]),
-        kind("relay-only", May, &["targets", "through"]),
+        kind("blackhole", May, &["targets", "sides", "from", "to"]),
+        kind("half-open", May, &["targets", "sides", "from", "to", "direction"]),
+        kind("reset", Never, &["targets", "sides", "from", "to", "direction"]),
+        kind("relay-only", May, &["targets", "from", "to", "direction", "through"]),
         kind("partition", May, &["sides", "direction"]),
         kind("isolate", May, &["targets", "direction"]),
         kind("bridge", May, &["sides", "through"]),
@@ -96,6 +98,15 @@ pub(super) const KINDS: [Kind; 38] = {
         kind("bit-flip", Never, &["targets"]),
     ]
 };
+
+/// Whether a fault of this kind may have `for`.
+pub(super) fn may_last(kind: &str) -> bool {
+    let of_name = |known: &&Kind| known.name == kind;
+    KINDS
+        .iter()
+        .find(of_name)
+        .is_some_and(|kind| kind.lasting != Lasting::Never)
+}
 
 /// A fault that is being read.
 struct Reader<'r, 'a> {

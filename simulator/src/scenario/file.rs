@@ -8,6 +8,7 @@ use super::{
     error::{Problem, ScenarioError},
     faults,
     groups::Members,
+    nearest::nearest,
     network, plan,
     reading::{Field, Read, Source, Table, cut},
     sections, timing,
@@ -55,18 +56,61 @@ const MAX_WINDOWS: u64 = 200_000;
 /// # Errors
 /// The first thing in it that is not as it should be.
 pub fn load(path: &Path) -> Result<Scenario, ScenarioError> {
+    load_with_text(path).map(|(scenario, _)| scenario)
+}
+
+/// Reads the scenario at a path, and keeps its text.
+///
+/// # Errors
+/// The first thing in it that is not as it should be.
+pub fn load_with_text(path: &Path) -> Result<(Scenario, String), ScenarioError> {
     let name = path.display().to_string();
-    let refuse = |problem| Source::new(&name, "").refuse(1, problem);
-    let unreadable = |error: std::io::Error| match error.kind() {
-        ErrorKind::InvalidData => Problem::NoText,
-        kind => Problem::Unreadable { kind },
-    };
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
-    match read {
-        Ok(_) => parse(&text, &name),
-        Err(error) => refuse(unreadable(error)),
+    let text = text_of(path, &name)?;
+    parse(&text, &name).map(|scenario| (scenario, text))
+}
+
+fn text_of(path: &Path, name: &str) -> Read<String> {
+    let refuse = |line, problem| Source::new(name, "").refuse(line, problem);
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        let problem = match error.kind() {
+            ErrorKind::NotFound => Problem::Absent {
+                meant: nearest(name, super::packs().iter().map(|pack| pack.name)),
+            },
+            ErrorKind::IsADirectory => Problem::Folder {
+                file: name.trim_end_matches('/').to_owned(),
+            },
+            kind => Problem::Unreadable { kind },
+        };
+        return refuse(1, problem);
     }
+    let (limit, found) = (MAX_BYTES, bytes.len() as u64);
+    if found > limit {
+        return refuse(1, Problem::TooLong { limit, found });
+    }
+    String::from_utf8(bytes).or_else(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        let line = 1 + bytes[..good].iter().filter(|byte| **byte == b'\n').count();
+        refuse(line, Problem::NoText { found: bytes[good] })
+    })
+}
+
+/// The text of a scenario with another seed; the rest stays as a person wrote it.
+///
+/// # Panics
+/// Where the text is no scenario.
+pub fn with_seed(text: &str, seed: u64) -> String {
+    let entries = DeTable::parse(text).expect("the text was read before");
+    let of = |key| entries.get_ref().get(key).map(|value| value.span());
+    let (place, value) = match (of("seed"), of("name")) {
+        (Some(seed_at), _) => (seed_at, seed.to_string()),
+        (None, Some(name)) => (name.end..name.end, format!("\nseed = {seed}")),
+        (None, None) => unreachable!("a scenario has a name"),
+    };
+    let (before, after) = (&text[..place.start], &text[place.end..]);
+    format!("{before}{value}{after}")
 }
 
 /// Reads a scenario; `file` is what it is called in errors.
@@ -92,6 +136,10 @@ pub fn parse(text: &str, file: &str) -> Result<Scenario, ScenarioError> {
         }
     };
     let root = Table::root(&source, entries.get_ref());
+    let machine = ["claim", "members", "faults"];
+    if machine.iter().all(|key| root.field(key).is_some()) {
+        return source.refuse(1, Problem::Resolved);
+    }
     root.only(&KEYS)?;
     schema(&root)?;
     scenario(&source, &root, text)

@@ -31,7 +31,7 @@ pub(super) const DISK_KEYS: [&str; 2] = ["write", "fsync"];
 /// The most groups of a scenario.
 const MAX_GROUPS: usize = 64;
 /// The longest name: with its number it must fit a charter's names.
-const MAX_NAME: usize = 48;
+pub(super) const MAX_NAME: usize = 48;
 /// The largest factor of a slow round or member.
 pub(super) const MAX_FACTOR: f64 = 1_000_000.0;
 
@@ -103,10 +103,16 @@ impl<'a> Members<'a> {
             true => field.list(NAMES)?,
             false => vec![field.clone()],
         };
-        let mut found = BTreeSet::new();
+        let (mut found, mut exact) = (BTreeSet::new(), BTreeSet::new());
         for part in &parts {
             let name = part.text(NAMES)?;
-            if name == "all" {
+            if let Some((name, federation)) = name.split_once('@')
+                && let Some(positions) = self.by_name.get(name)
+            {
+                let federation = self.federation(part, federation)?;
+                let size = self.specs.len() as u32;
+                exact.extend(positions.iter().map(|at| federation * size + at));
+            } else if name == "all" {
                 found.extend(0..self.specs.len() as u32);
             } else if let Some(positions) = self.by_name.get(name) {
                 found.extend(positions);
@@ -120,10 +126,19 @@ impl<'a> Members<'a> {
                 });
             }
         }
-        if found.is_empty() {
+        if found.is_empty() && exact.is_empty() {
             return field.contradicts("names nobody: name someone, or \"all\"");
         }
-        Ok(self.in_all_federations(&found))
+        exact.extend(self.in_all_federations(&found));
+        Ok(exact.into_iter().collect())
+    }
+
+    /// The federation that stands after `@`, from 0.
+    fn federation(&self, field: &Field<'_>, number: &str) -> Read<u32> {
+        match number.parse::<u32>() {
+            Ok(number) if (1..=self.federations).contains(&number) => Ok(number - 1),
+            _ => field.outside("@1", format!("@{}", self.federations), format!("@{number}")),
+        }
     }
 
     /// Positions of everybody.

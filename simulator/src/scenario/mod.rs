@@ -19,6 +19,7 @@ mod reading;
 mod regions;
 mod resolved;
 mod sections;
+mod text;
 mod timing;
 mod units;
 mod variants;
@@ -26,13 +27,13 @@ mod vocabulary;
 
 pub use behaviours::{BEHAVIOURS, Behaviour};
 pub use error::{Problem, ScenarioError};
-pub use file::{SCHEMA, load, parse};
+pub use file::{SCHEMA, load, load_with_text, parse, with_seed};
 pub use model::{
     BandwidthModel, CheckSpec, Compute, Crypto, Duration, Expect, FaultDetail, FaultSpec, Heal,
     LearningSpec, Limits, LossBand, MemberSpec, Mode, NetworkSpec, Scenario, Stop, Sweep,
 };
 pub use packs::{Pack, pack_named, packs};
 pub use plain::plain_plan;
-pub use sections::INVARIANTS;
+pub use sections::{INVARIANTS, invariant_meaning};
 pub(crate) use timing::fit_timing;
 pub use vocabulary::{fault_kinds, keys};

@@ -138,6 +138,13 @@ fn latency(field: &Field<'_>, members: &Members) -> Read<Vec<Vec<u64>>> {
     Ok(by_place(&rows, |from, to| one_way_us(table, from, to)))
 }
 
+/// One way by member and member of a table that is built in; none where it lacks a region.
+pub(super) fn of_table(table: &LatencyTable, regions: &[String]) -> Option<Vec<Vec<u64>>> {
+    let place = |name: &String| table.regions.iter().position(|known| known == name);
+    let rows: Vec<usize> = regions.iter().map(place).collect::<Option<_>>()?;
+    Some(by_place(&rows, |from, to| one_way_us(table, from, to)))
+}
+
 fn one_way_us(table: &LatencyTable, from: usize, to: usize) -> u64 {
     u64::from(table.round_trip_ms[from][to]) * 1_000 / 2
 }

@@ -49,10 +49,53 @@ pub(super) const LIMIT_KEYS: [&str; 5] = [
 pub(super) const SWEEP_KEYS: [&str; 2] = ["codec", "bandwidth"];
 
 /// Every invariant that a report may name.
-pub const INVARIANTS: [&str; 25] = [
-    "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12", "L1", "L2", "L3",
-    "L4", "R1", "R2", "R3", "R4", "R5", "C1", "C2", "C3", "D1",
+pub const INVARIANTS: [&str; 25] = {
+    let mut names = [""; 25];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = MEANINGS[at].0;
+        at += 1;
+    }
+    names
+};
+/// Every invariant, and what it says.
+#[rustfmt::skip]
+const MEANINGS: [(&str, &str); 25] = [
+    ("S1", "no two honest members certify different roots for one round"),
+    ("S2", "a certified round never changes; rounds only rise"),
+    ("S3", "a counted update was announced, signed, and matched its hash"),
+    ("S4", "an honest update held by a quorum before the deadline is in the cut, or in an explicit \
+        carried or refused record"),
+    ("S5", "an update is counted at most once"),
+    ("S6", "every fold is what the checker computes itself, bit for bit"),
+    ("S7", "the outer state is equal on all honest members"),
+    ("S8", "every log is append-only and agrees with all checkpoints it signed"),
+    ("S9", "an honest member never equivocates, crashes and upgrades included"),
+    ("S10", "no honest member is evicted"),
+    ("S11", "tokens and weights are conserved"),
+    ("S12", "a minority never certifies"),
+    ("L1", "after the heal all honest members reach one round within k rounds"),
+    ("L2", "a joiner catches up within k rounds"),
+    ("L3", "a straggler delays a round by at most the deadline"),
+    ("L4", "an equivocator is known to all within k rounds"),
+    ("R1", "memory of a member stays below its limit"),
+    ("R2", "messages waiting for a member stay below their limit"),
+    ("R3", "bytes written to disk a round stay below their limit"),
+    ("R4", "control bytes sent a round stay below their limit"),
+    ("R5", "messages sent a second stay below their limit"),
+    ("C1", "the loss stays in its band"),
+    ("C2", "the loss and the parameters are numbers"),
+    ("C3", "the loss does not run away from where it began"),
+    ("D1", "the same scenario and seed give the same digest"),
 ];
+/// What an invariant says; of anything else that ends a run, that it is none.
+pub fn invariant_meaning(name: &str) -> &'static str {
+    let found = MEANINGS.iter().find(|(known, _)| *known == name);
+    found.map_or(
+        "the run itself failed, no invariant of the protocol",
+        |(_, meaning)| meaning,
+    )
+}
 /// Names of the codecs, as in a plan.
 const CODECS: [(&str, &str); 6] = {
     let mut names = [("", ""); 6];

@@ -65,6 +65,58 @@ pub(super) fn rate(text: &str) -> Result<u64, &'static str> {
     measure(text, &RATES, MAX_BYTES)
 }
 
+/// A time as a scenario writes it, exactly.
+pub(super) fn time_text(us: u64) -> String {
+    let minutes_and_more = &TIMES[3..];
+    if minutes_and_more
+        .iter()
+        .any(|(_, unit, _)| us > 0 && u128::from(us) % unit == 0)
+    {
+        return whole(u128::from(us), minutes_and_more);
+    }
+    match us {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{us}us"),
+        1_000..1_000_000 => decimal(us, 3, "ms"),
+        _ => decimal(us, 6, "s"),
+    }
+}
+
+/// A size as a scenario writes it, exactly.
+pub(super) fn size_text(bytes: u64) -> String {
+    whole(u128::from(bytes), &SIZES)
+}
+
+/// A rate of bytes a second as a scenario writes that of a disk or a codec, exactly.
+pub(super) fn byte_rate_text(bytes: u64) -> String {
+    whole(u128::from(bytes), &RATES[5..])
+}
+
+/// A rate of bytes a second as a scenario writes that of a link, exactly.
+pub(super) fn bit_rate_text(bytes: u64) -> String {
+    // Bytes are whole, so there is always a number of bits.
+    whole(8 * u128::from(bytes), &RATES[..5])
+}
+
+/// A number in the largest unit that it is a whole number of.
+fn whole(value: u128, units: &[(&str, u128, u128)]) -> String {
+    let fits = |(_, unit, _): &&(&str, u128, u128)| value > 0 && value % unit == 0;
+    let largest = units.iter().filter(fits).max_by_key(|(_, unit, _)| *unit);
+    let (name, unit, _) = largest.unwrap_or(&units[0]);
+    format!("{}{name}", value / unit)
+}
+
+/// So many parts of ten to the `digits`, without zeros at the end.
+fn decimal(parts: u64, digits: u32, unit: &str) -> String {
+    let scale = 10u64.pow(digits);
+    let (whole, below) = (parts / scale, parts % scale);
+    let below = format!("{below:0width$}", width = digits as usize);
+    match below.trim_end_matches('0') {
+        "" => format!("{whole}{unit}"),
+        below => format!("{whole}.{below}{unit}"),
+    }
+}
+
 fn measure(text: &str, units: &[(&str, u128, u128)], most: u128) -> Result<u64, &'static str> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -121,6 +173,30 @@ mod tests {
         assert_eq!(rate("110Mbit"), Ok(13_750_000));
         assert_eq!(size("4MiB"), Ok(4 << 20));
         assert_eq!(size("1.5kB"), Ok(1_500));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_as_it_was() {
+        for (us, text) in [
+            (0, "0s"),
+            (40, "40us"),
+            (33_333, "33.333ms"),
+            (1_500_000, "1.5s"),
+            (90_000_000, "90s"),
+            (900_000_000, "15m"),
+            (2 * 86_400_000_000, "2d"),
+        ] {
+            assert_eq!(time_text(us), text);
+            assert_eq!(time_us(text), Ok(us), "{text}");
+        }
+        for value in [1, 7, 125, 1_000, 4 << 20, 123_456_789, 125_000_000, 1 << 50] {
+            assert_eq!(size(&size_text(value)), Ok(value));
+            assert_eq!(rate(&bit_rate_text(value)), Ok(value));
+            assert_eq!(rate(&byte_rate_text(value)), Ok(value));
+        }
+        assert_eq!(size_text(4 << 20), "4MiB");
+        assert_eq!(bit_rate_text(125_000_000), "1Gbit");
+        assert_eq!(byte_rate_text(500_000_000), "500MB/s");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use super::{
     Scenario,
+    groups::MAX_NAME,
     timing::{self, World},
+    units::bit_rate_text,
 };
 use archipel_protocol::charter::plan::CodecKind;
 
@@ -34,6 +36,7 @@ impl Scenario {
 
     fn variant(&self, codec: CodecKind, rate: Option<u64>) -> Self {
         let mut other = self.clone();
+        other.name = self.point_name(codec, rate);
         other.sweep = None;
         other.plan.exchange.codec = codec;
         let needed = other.plan.payload_bytes();
@@ -65,5 +68,16 @@ impl Scenario {
         timing.resend_ms = timing.resend_ms.max(needed.resend_ms);
         timing.deadline_ceiling_ms = timing.deadline_ceiling_ms.max(needed.deadline_ceiling_ms);
         other
+    }
+
+    /// The scenario's name with what is special about a point, no longer than names may be.
+    fn point_name(&self, codec: CodecKind, rate: Option<u64>) -> String {
+        let swept = self.sweep.clone().unwrap_or_default();
+        let codec = (!swept.codec.is_empty()).then(|| format!("-{}", codec.name()));
+        let rate = rate.map(|rate| format!("-{}", bit_rate_text(rate).to_lowercase()));
+        let point = codec.unwrap_or_default() + &rate.unwrap_or_default();
+        let room = MAX_NAME.saturating_sub(point.len());
+        let name: String = self.name.chars().take(room).collect();
+        name + &point
     }
 }

@@ -3,7 +3,7 @@
 //! They are independent of each other, so they are played side by side on as many threads as
 //! wanted; what comes of them is looked at in their own order, so that threads change nothing.
 
-use super::{Played, Verdict};
+use super::{Played, Point, Verdict};
 use crate::{
     invariants::{Band, BandError, band},
     report::{Activity, Findings, UtilisationPoint, Violation, units},
@@ -55,22 +55,28 @@ pub fn compared(
     Ok(())
 }
 
-/// Plays runs, in their order as far as the first that does not pass.
+/// Plays runs, in their order: as far as the first that does not pass, or, where every one of them
+/// is wanted, that was stopped.
 fn side_by_side(
     runs: &[Run],
+    every: bool,
     threads: usize,
     player: Player<'_>,
 ) -> Result<Vec<Played>, BuildError> {
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let done: Vec<Mutex<Option<Result<Played, BuildError>>>> =
         runs.iter().map(|_| Mutex::default()).collect();
+    let goes_on = |played: &Played| match every {
+        true => !played.verdict.is_stopped(),
+        false => played.verdict == Verdict::Pass,
+    };
     let work = || {
         while !stop.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(run) = runs.get(index) else { return };
             let played = player(&run.text, &run.scenario, &run.schedule);
-            let passed = matches!(&played, Ok(played) if played.verdict == Verdict::Pass);
-            stop.fetch_or(!passed, Ordering::Relaxed);
+            let goes_on = played.as_ref().is_ok_and(goes_on);
+            stop.fetch_or(!goes_on, Ordering::Relaxed);
             *done[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(played);
         }
     };
@@ -79,7 +85,7 @@ fn side_by_side(
             scope.spawn(work);
         }
     });
-    // Whatever was begun was ended, and in order: only runs behind one that failed are missing.
+    // Whatever was begun was ended, and in order: only runs behind one that stopped are missing.
     let done = done.into_iter().map_while(|played| {
         let played = played.into_inner();
         played.unwrap_or_else(PoisonError::into_inner)
@@ -135,7 +141,7 @@ fn loss_band(
     };
     let runs = band_runs(scenario, u64::from(wanted.seeds));
     let mut faulty = vec![played.findings.losses.clone()];
-    for (index, run) in side_by_side(&runs, threads, player)?
+    for (index, run) in side_by_side(&runs, false, threads, player)?
         .into_iter()
         .enumerate()
     {
@@ -212,17 +218,24 @@ fn sweep(
             }
         })
         .collect();
-    let done = side_by_side(&runs, threads, player)?;
-    for (Run { text, scenario, .. }, run) in runs.iter().zip(done) {
-        if run.findings.rounds_done > 0 {
-            let point = point(scenario, &run.findings);
+    let done = side_by_side(&runs, true, threads, player)?;
+    let mut passed = true;
+    for (run, mut other) in runs.into_iter().zip(done) {
+        if other.findings.rounds_done > 0 {
+            let point = point(&run.scenario, &other.findings);
+            other.findings.utilisation.push(point.clone());
             let points = &mut played.findings.utilisation;
             points.retain(|p| (&p.codec, p.bandwidth) != (&point.codec, point.bandwidth));
             points.push(point);
         }
-        if !accepted(played, text, &run) {
-            return Ok(());
-        }
+        // The first point that does not pass names the verdict; the others are measured all the
+        // same.
+        passed = passed && accepted(played, &run.text, &other);
+        played.points.push(Point {
+            scenario: run.scenario,
+            schedule: run.schedule,
+            findings: other.findings,
+        });
     }
     Ok(())
 }

@@ -1,10 +1,13 @@
 //! The folder of a run: what is needed to run it again, and what came of it.
 //!
-//! `scenario.toml` is the scenario with every default filled in, `schedule.toml` its faults with
-//! every draw made; together they are enough to run it again. `versions.json` says with what.
+//! `scenario.toml` is the scenario as a person wrote it, with the seed that was played, or as
+//! [`Scenario::to_text`] writes it: it can be edited and run. `resolved.toml` has every default
+//! filled in, in the units of the machine, and `schedule.toml` the faults with every draw made;
+//! these two are what a replay plays. `versions.json` says with what.
 
+use super::Point;
 use crate::{
-    report::{Findings, ReportError, folder as report},
+    report::{Findings, ReportError, folder as report, sweep},
     scenario::{Scenario, ScenarioError},
     schedule::{self, Schedule, ScheduleError},
 };
@@ -43,29 +46,72 @@ pub fn write(
     schedule: &Schedule,
     findings: &Findings,
 ) -> Result<(), FolderError> {
-    begin(dir, scenario, schedule)?;
+    begin(dir, scenario, schedule, &findings.scenario)?;
     Ok(report::write(dir, findings)?)
 }
 
-/// Writes what is known before a run: enough to run it again.
+/// Writes what is known before a run: enough to run it again. `text` is the scenario as a file.
 ///
 /// # Errors
 /// Where a file cannot be written.
-pub fn begin(dir: &Path, scenario: &Scenario, schedule: &Schedule) -> Result<(), FolderError> {
+pub fn begin(
+    dir: &Path,
+    scenario: &Scenario,
+    schedule: &Schedule,
+    text: &str,
+) -> Result<(), FolderError> {
     fs::create_dir_all(dir).map_err(|source| ReportError::Write {
         path: dir.to_owned(),
         source,
     })?;
     let path = dir.join("schedule.toml");
-    let text = schedule::to_text(schedule).map_err(|source| FolderError::Schedule {
+    let windows = schedule::to_text(schedule).map_err(|source| FolderError::Schedule {
         path: path.clone(),
         source,
     })?;
-    report::write_whole(&path, text.as_bytes())?;
-    let text = scenario.to_resolved();
+    report::write_whole(&path, windows.as_bytes())?;
     report::write_whole(&dir.join("scenario.toml"), text.as_bytes())?;
+    let resolved = scenario.to_resolved();
+    report::write_whole(&dir.join("resolved.toml"), resolved.as_bytes())?;
     let versions = serde_json::to_vec_pretty(&versions()).expect("plain JSON");
     Ok(report::write_whole(&dir.join("versions.json"), &versions)?)
+}
+
+/// Writes what came of a sweep: the folder of every run under `sweep`, all of them in `sweep.csv`
+/// and every loss in `sweep-losses.csv`.
+///
+/// # Errors
+/// Where a file cannot be written.
+pub fn write_sweep(dir: &Path, points: &[Point]) -> Result<(), FolderError> {
+    if points.is_empty() {
+        return Ok(());
+    }
+    for Point {
+        scenario,
+        schedule,
+        findings,
+    } in points
+    {
+        let findings = Findings {
+            scenario: scenario.to_text(schedule),
+            ..findings.clone()
+        };
+        let dir = dir.join("sweep").join(&scenario.name);
+        write(&dir, scenario, schedule, &findings)?;
+    }
+    let mut rows = Vec::with_capacity(points.len());
+    for point in points {
+        let members = point.scenario.members.iter();
+        let rate = members.map(|member| member.up.min(member.down)).min();
+        let name = point.scenario.name.clone();
+        rows.push((name, rate.unwrap_or(0), &point.findings));
+    }
+    report::write_whole(&dir.join("sweep.csv"), sweep::table(&rows).as_bytes())?;
+    let losses = sweep::losses(&rows);
+    Ok(report::write_whole(
+        &dir.join("sweep-losses.csv"),
+        losses.as_bytes(),
+    )?)
 }
 
 /// Reads what a run played.
@@ -73,7 +119,7 @@ pub fn begin(dir: &Path, scenario: &Scenario, schedule: &Schedule) -> Result<(),
 /// # Errors
 /// Where a file is absent, or not what [`begin`] writes.
 pub fn read(dir: &Path) -> Result<(Scenario, Schedule), FolderError> {
-    let path = dir.join("scenario.toml");
+    let path = dir.join("resolved.toml");
     let text = text_of(&path)?;
     let scenario = Scenario::from_resolved(&text, &path.display().to_string())?;
     let path = dir.join("schedule.toml");

@@ -6,6 +6,7 @@
 
 mod compared;
 pub mod folder;
+pub(crate) mod naming;
 pub mod trace;
 mod verdict;
 mod words;
@@ -72,6 +73,19 @@ pub struct Played {
     pub digest: String,
     /// How it ended; none where it panicked.
     pub ending: Option<Ending>,
+    /// The runs of its sweep, in their order, each with what it played.
+    pub points: Vec<Point>,
+}
+
+/// A run of a sweep.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// What it played; its name says which point it is.
+    pub scenario: Scenario,
+    /// The faults of it.
+    pub schedule: Schedule,
+    /// What came of it.
+    pub findings: Findings,
 }
 
 impl Played {
@@ -115,6 +129,7 @@ pub fn play(
         digest: world.digest(),
         ending: ending.ok(),
         verdict,
+        points: Vec::new(),
     })
 }
 
@@ -135,7 +150,7 @@ fn findings(world: &World, verdict: &Verdict) -> Findings {
         Expect::Fail(name) => format!("fail:{name}"),
     };
     found.faults = faults(world);
-    found.violations = world.invariants.violations().to_vec();
+    found.violations = naming::violations(world);
     if let Verdict::Panicked(text) = verdict {
         let panic = Violation {
             invariant: "panic".to_owned(),

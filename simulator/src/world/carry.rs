@@ -174,7 +174,8 @@ impl World {
         let number = self.trainings;
         let ahead_us = self.ahead_us(site, &task);
         let steps_us = self.steps_us(site, task.steps - task.start.ahead());
-        let duration_us = ahead_us + steps_us + self.encode_us(site, task.round);
+        let steps_us = ahead_us + steps_us;
+        let encode_us = self.encode_us(site, task.round);
         let here = &mut self.sites[site as usize];
         here.training = Some(number);
         here.job = None;
@@ -189,9 +190,10 @@ impl World {
             let job = learning.begin_with(labels, here.place, &task, &base);
             here.job = Some((number, job));
         }
-        let duration_us = if again { 1 } else { duration_us };
-        self.recorder.computes(self.moment(site), duration_us);
-        self.begin_work(site, duration_us, Work::Train(task, number));
+        let (steps_us, encode_us) = if again { (1, 0) } else { (steps_us, encode_us) };
+        let moment = self.moment(site);
+        self.recorder.computes(moment, steps_us, encode_us);
+        self.begin_work(site, steps_us + encode_us, Work::Train(task, number));
     }
 
     pub(super) fn begin_work(&mut self, site: u32, duration_us: u64, work: Work) {

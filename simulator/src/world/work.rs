@@ -41,7 +41,8 @@ impl World {
             return;
         }
         let duration_us = self.steps_us(site, steps);
-        self.recorder.computes(self.moment(site), duration_us);
+        let moment = self.moment(site);
+        self.recorder.computes(moment, duration_us, 0);
         let until = self.now.after(duration_us);
         self.sites[site as usize].ahead = Some((round.next(), until));
     }

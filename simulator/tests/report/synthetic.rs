@@ -1,7 +1,7 @@
 //! Findings that no run made, for every form a report can take.
 
 use archipel_simulator::report::{
-    Activity, FaultFindings, Findings, LossPoint, MemberFindings, RoundFindings, Span,
+    Activity, FaultFindings, Findings, LossPoint, MemberFindings, RoundFindings, Span, Spent,
     UtilisationPoint, Violation,
 };
 
@@ -248,6 +248,7 @@ fn member(size: Size, position: usize, draws: &mut Draws) -> MemberFindings {
         spans,
         spans_cut: false,
         utilisation: 0.7 + 0.1 * draws.next(),
+        spent: Spent::default(),
         bytes: bytes.into_iter().collect(),
         memory_high: (1.2e7 + 6e6 * draws.next()) as u64,
         queue_high: (40.0 + 160.0 * draws.next()) as u64,

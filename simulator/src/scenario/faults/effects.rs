@@ -12,8 +12,8 @@ use crate::{
     schedule::Effect,
 };
 
-/// Largest deviation of a clock: a tenth.
-const MAX_PPM: i64 = 100_000;
+/// Largest deviation of a clock: a fifth.
+const MAX_PPM: i64 = 200_000;
 /// The most crashes of a loop.
 const MAX_CRASHES: u64 = 10_000;
 

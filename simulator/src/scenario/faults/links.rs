@@ -119,26 +119,27 @@ impl Reader<'_, '_> {
     pub(super) fn relayed(&self) -> Read<(Vec<u32>, FaultDetail)> {
         let field = self.table.need("through", "through = \"eu-1\"")?;
         let relays = self.members.resolve(&field)?;
-        if relays.len() != self.members.federations as usize {
+        let size = self.members.specs.len() as u32;
+        if relays.windows(2).any(|two| two[0] / size == two[1] / size) {
             return field.contradicts("expected one member: name it, not a group");
         }
         let (targets, pairs) = match self.kind.name {
             "bridge" => self.sides()?,
-            _ => {
-                let targets = self.targets()?;
-                let others = self.others(&targets);
-                (
-                    targets.clone(),
-                    vec![Direction::Both.links(&targets, &others)],
-                )
-            }
+            _ => match self.ends()? {
+                Some(ends) => ends,
+                None => {
+                    let targets = self.targets()?;
+                    let others = self.others(&targets);
+                    let links = self.direction()?.links(&targets, &others);
+                    (targets, vec![links])
+                }
+            },
         };
         if let Some(relay) = relays.iter().find(|relay| targets.contains(relay)) {
             let member = self.members.name_of(*relay);
             let key = field.key.clone();
             return field.refuse(Problem::Overlap { key, member });
         }
-        let size = self.members.specs.len() as u32;
         let mut effects = Vec::new();
         for (links, relay) in pairs
             .iter()
@@ -158,6 +159,9 @@ impl Reader<'_, '_> {
 
     /// The members concerned, and the links that `sides`, `targets` and `direction` mean.
     fn links(&self) -> Read<(Vec<u32>, Vec<Links>)> {
+        if let Some(ends) = self.ends()? {
+            return Ok(ends);
+        }
         let (sides, targets) = (self.table.field("sides"), self.table.field("targets"));
         match (sides, targets) {
             (Some(sides), Some(_)) => sides.contradicts("give sides or targets, not both"),
@@ -182,6 +186,36 @@ impl Reader<'_, '_> {
                 Ok((targets, vec![links]))
             }
         }
+    }
+
+    /// The links from each of `from` to each of `to`, where they are given.
+    fn ends(&self) -> Read<Option<(Vec<u32>, Vec<Links>)>> {
+        let (from, to) = (self.table.field("from"), self.table.field("to"));
+        let Some(first) = from.or(to) else {
+            return Ok(None);
+        };
+        if ["sides", "targets"]
+            .iter()
+            .any(|key| self.table.field(key).is_some())
+        {
+            return first.contradicts("give from and to, or targets, or sides: one of the three");
+        }
+        let end = |key| -> Read<Vec<u32>> {
+            let field = self
+                .table
+                .need(key, "from = [\"eu\"] and to = [\"us-1\"]")?;
+            // A schedule that was drawn may have links of nobody left; written down, they stay.
+            if field.is_list() && field.list("")?.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.members.resolve(&field)
+        };
+        let (from, to) = (end("from")?, end("to")?);
+        let ends: BTreeSet<u32> = from.iter().chain(&to).copied().collect();
+        let direction = self.direction()?;
+        let mut links = direction.links(&from, &to);
+        links.both = direction == Direction::Both;
+        Ok(Some((ends.into_iter().collect(), vec![links])))
     }
 
     /// Everybody who is on a side, and the links between each two sides.
