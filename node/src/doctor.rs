@@ -3,7 +3,9 @@
 //! Nothing is changed, and the node may be running. No connection is opened, unless the other
 //! members are to be dialed.
 
+mod access;
 mod cards;
+mod clock;
 mod folder;
 mod machine;
 mod network;
@@ -23,6 +25,9 @@ pub struct DoctorArgs {
     /// Dial every address of every member, and say what each answered; ten seconds or more.
     #[arg(long, requires = "dir")]
     pub peers: bool,
+    /// Judge the folder for a node that trains nothing: `archipel run --observe`.
+    #[arg(long)]
+    pub observe: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -34,6 +39,8 @@ pub struct DoctorArgs {
 pub enum Verdict {
     /// As it should be.
     Good,
+    /// Not known from here, and so neither good nor bad.
+    Untested,
     /// The node runs, and would do better with something else.
     Note,
     /// The node cannot run.
@@ -65,6 +72,10 @@ impl Finding {
 
     fn good(what: &'static str, found: impl Into<String>) -> Self {
         Self::new(Verdict::Good, what, found)
+    }
+
+    fn untested(what: &'static str, found: impl Into<String>) -> Self {
+        Self::new(Verdict::Untested, what, found)
     }
 
     fn note(what: &'static str, found: impl Into<String>) -> Self {
@@ -130,7 +141,8 @@ impl Report {
 
 /// Looks at everything.
 pub fn look(args: &DoctorArgs) -> Report {
-    let member = args.dir.as_deref().map(folder::Folder::open);
+    let member = args.dir.as_deref();
+    let member = member.map(|dir| folder::Folder::open(dir, args.observe));
     let mut groups = vec![Group {
         title: "this machine",
         findings: machine::findings(member.as_ref()),

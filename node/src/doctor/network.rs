@@ -131,7 +131,7 @@ fn firewall(ports: &[Port]) -> Option<Finding> {
     Some(match chosen {
         true => Finding::note("firewall", found)
             .advise("name a port other than 0 in node.toml, and open it in your firewall"),
-        false => Finding::note("firewall", found).advise(
+        false => Finding::untested("firewall", found).advise(
             "open it in your firewall, towards the other members at least, and have another \
              member try it: `archipel doctor --dir DIR --peers`",
         ),

@@ -55,6 +55,7 @@ fn write_finding(out: &mut String, finding: &Finding, width: usize) {
 fn mark(verdict: Verdict) -> (char, Style) {
     match verdict {
         Verdict::Good => ('✓', Style::new().green()),
+        Verdict::Untested => ('?', Style::new().dim()),
         Verdict::Note => ('!', Style::new().yellow().bold()),
         Verdict::Bad => ('✗', Style::new().red().bold()),
     }

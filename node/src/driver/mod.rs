@@ -8,6 +8,7 @@
 
 mod arrival;
 mod files;
+mod fitness;
 mod machine;
 mod reporter;
 mod retention;
@@ -22,7 +23,8 @@ mod workbook;
 mod workshop;
 
 pub use files::FileError;
-pub use site::{HOLDOUT_FILE, STATES_FOLDER, Site, model_of};
+pub use fitness::{Examined, Fit, Part, Seat, examine, seats};
+pub use site::{HOLDOUT_FILE, STATES_FOLDER, Site, TRAINING_FOLDER, model_of};
 pub use start::{Options, start};
 pub use states::{Checked, StateError, States};
 pub use tokens::{HeldOut, PlannedTokenizer};
