@@ -93,11 +93,19 @@ impl Finding {
         }
     }
 
-    /// An error's text; what it says after the last colon is what to do, unless it is the
-    /// system's reason.
+    /// An error's text. What is to be done is the sentence after the first, or else what is said
+    /// after the last colon, unless it is the system's reason.
     fn refused(verdict: Verdict, what: &'static str, error: &dyn std::fmt::Display) -> Self {
         let text = error.to_string();
-        match text.rsplit_once(": ") {
+        let sentence = text.match_indices(". ").find(|(at, _)| {
+            let next = text[at + 2..].chars().next();
+            next.is_some_and(char::is_uppercase)
+        });
+        let parts = match sentence {
+            Some((at, _)) => Some((&text[..at], &text[at + 2..])),
+            None => text.rsplit_once(": "),
+        };
+        match parts {
             Some((found, advice)) if !advice.contains("(os error") => {
                 Self::new(verdict, what, found).advise(advice)
             }
@@ -133,9 +141,9 @@ impl Report {
         }
     }
 
-    fn count(&self, verdict: Verdict) -> usize {
+    fn of_verdict(&self, verdict: Verdict) -> impl Iterator<Item = &Finding> {
         let all = self.groups.iter().flat_map(|group| &group.findings);
-        all.filter(|finding| finding.verdict == verdict).count()
+        all.filter(move |finding| finding.verdict == verdict)
     }
 }
 

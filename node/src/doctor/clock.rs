@@ -52,17 +52,17 @@ fn judged(now: SystemTime, kernel: Kernel) -> Finding {
         let advice = "set the clock: records are dated by it (nothing is decided by it)";
         return Finding::note("clock", "before 2026").advise(advice);
     }
-    let way_out = "turn synchronization on (`timedatectl set-ntp true`, or chrony): records are \
-                   dated by this clock (nothing is decided by it)";
+    let way_out = "turn it on: `timedatectl set-ntp true`, or chrony. Records are dated by this \
+                   clock, nothing is decided by it";
     match kernel {
         Kernel::Synchronized { most, estimated } => {
             let found = match estimated.is_zero() {
                 true => format!(
-                    "synchronized, says the kernel: at most {} wrong",
+                    "synchronized, says the kernel; off by {} at most",
                     time(most)
                 ),
                 false => format!(
-                    "synchronized, says the kernel: about {} wrong, at most {}",
+                    "synchronized, says the kernel; off by about {}, at most {}",
                     time(estimated),
                     time(most)
                 ),
@@ -95,7 +95,7 @@ mod tests {
         });
         assert_eq!(kept.verdict, Verdict::Good);
         assert!(
-            kept.found.ends_with("about 1.3 ms wrong, at most 12 ms"),
+            kept.found.ends_with("off by about 1.3 ms, at most 12 ms"),
             "{kept:?}"
         );
         let alone = of(Kernel::Alone);

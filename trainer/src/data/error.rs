@@ -88,6 +88,21 @@ pub enum DataError {
         /// The source.
         source_path: PathBuf,
     },
+    /// The folder to write to is none.
+    #[error("expected a folder to write to, found the file {}: name another", out.display())]
+    OutNoFolder {
+        /// What was named.
+        out: PathBuf,
+    },
+    /// There is no prepared data.
+    #[error(
+        "expected prepared data in {}, found no manifest.json: name the folder that `archipel \
+         data prepare --out` wrote", dir.display()
+    )]
+    NotPrepared {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// The folder already holds prepared data.
     #[error("{} already holds prepared data: choose another folder or delete it", out.display())]
     OutInUse {

@@ -166,7 +166,10 @@ mod tests {
         let faults: Vec<_> = found[1..].iter().map(|(_, fault)| fault.clone()).collect();
         let fault = |text: &str| Err(text.to_owned());
         let expected = [
-            fault("expected a JSON object, found another value"),
+            fault(
+                "expected a JSON object, found another value (--format json reads an array of \
+                 objects)",
+            ),
             fault("expected a field \"text\", found none; name the right one with --field"),
             fault("expected text in the field \"text\", found something else"),
         ];

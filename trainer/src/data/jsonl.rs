@@ -89,7 +89,9 @@ pub enum LineFault {
         source: serde_json::Error,
     },
     /// JSON, but no object.
-    #[error("expected a JSON object, found another value")]
+    #[error(
+        "expected a JSON object, found another value (--format json reads an array of objects)"
+    )]
     NotObject,
     /// The object lacks the field.
     #[error("expected a field {field:?}, found none; name the right one with --field")]

@@ -153,6 +153,10 @@ impl Workplace {
             DataClass::Public | DataClass::Shared => Access::Mask,
         };
         let made = !out.exists();
+        if !made && !out.is_dir() {
+            let out = out.to_owned();
+            return Err(DataError::OutNoFolder { out });
+        }
         access.make_folder(out).map_err(io("create", out))?;
         let dir = out.join(WORKPLACE);
         access.make_folder(&dir).map_err(io("create", &dir))?;

@@ -198,8 +198,8 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
     eprintln!(
         "\nWrote {}. A node trains on it when its node.toml says\n\
          \x20 data = {}\n\
-         To declare it in the charter, add these lines, and `member = \"NAME\"` if it is one's own:\
-         \n{}",
+         To declare it in the charter, add these lines, and `member = \"NAME\"` if it\n\
+         is one's own:\n{}",
         args.out.display(),
         toml::Value::from(absolute(&args.out)),
         charter_lines(&manifest)
