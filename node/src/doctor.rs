@@ -175,7 +175,13 @@ pub fn look(args: &DoctorArgs) -> Report {
         title: "cards",
         findings: cards::findings(),
     });
-    Report::of(groups)
+    let report = Report::of(groups);
+    // Every fault has its finding; should one be left out, a node would still not start.
+    let is_fit = member.is_none_or(|member| member.is_fit());
+    Report {
+        can_run: report.can_run && is_fit,
+        ..report
+    }
 }
 
 /// `archipel doctor`: prints what was found; fails where the node could not run.

@@ -4,9 +4,9 @@ use super::{Finding, Verdict, access};
 use crate::{
     cli::{grouped, plural, told},
     config::NodeConfig,
-    control::{Answer, ControlError, Request, ask},
+    control::{Answer, ControlError, MemberLine, Request, ask},
     driver::{
-        Examined, HOLDOUT_FILE, Part, STATES_FOLDER, Seat, Site, TRAINING_FOLDER, examine, seats,
+        Examined, HOLDOUT_FILE, Part, STATES_FOLDER, Site, TRAINING_FOLDER, examine, last_status,
     },
     net::dialable,
 };
@@ -18,7 +18,7 @@ pub(super) struct Folder {
     dir: PathBuf,
     examined: Examined,
     /// Every seat that its node knew of last; none before it ran.
-    seats: Vec<Seat>,
+    seats: Vec<MemberLine>,
     running: bool,
 }
 
@@ -28,13 +28,8 @@ impl Folder {
         let answer = ask(dir, &Request::Status);
         let running = !matches!(answer, Err(ControlError::NotRunning { .. }));
         let seats = match answer {
-            Ok(Answer::Status(status)) => {
-                let members = status.members.into_iter();
-                members
-                    .map(|member| Seat::new(member.id, member.name, member.seat))
-                    .collect()
-            }
-            _ => seats(dir),
+            Ok(Answer::Status(status)) => status.members,
+            _ => last_status(dir).map_or_else(Vec::new, |status| status.members),
         };
         Self {
             dir: dir.to_owned(),
@@ -50,6 +45,11 @@ impl Folder {
 
     pub(super) fn config(&self) -> Option<&NodeConfig> {
         self.examined.config.as_ref()
+    }
+
+    /// Whether the node would start, as far as its folder goes.
+    pub(super) fn is_fit(&self) -> bool {
+        self.examined.faults.is_empty()
     }
 
     /// Whether a node runs in this folder.
@@ -82,7 +82,6 @@ impl Folder {
         let config = self.config().map(|config| config.name.clone());
         let member = config.map(|name| Finding::good("node.toml", format!("member {name}")));
         part(Part::Config, "node.toml", member);
-        part(Part::Addresses, "addresses", None);
         let key = self.examined.key.as_ref().map(|key| {
             let name = key.member().to_string();
             Finding::good("key", format!("{}…", &name[..16]))
@@ -127,7 +126,7 @@ impl Folder {
     fn members(&self, site: &Site) -> Vec<Finding> {
         let charter = site.charter.members.iter();
         let listed: Vec<&str> = charter.clone().map(|member| member.name.as_str()).collect();
-        let is_listed = |seat: &&Seat| charter.clone().any(|member| member.id == seat.id);
+        let is_listed = |seat: &&MemberLine| charter.clone().any(|member| member.id == seat.id);
         let later = self.seats.iter().filter(|seat| !is_listed(seat));
         let later: Vec<String> = later
             .map(|seat| format!("{} (admitted later, {})", seat.name, seat.seat))

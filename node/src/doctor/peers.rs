@@ -4,7 +4,7 @@
 
 use super::Finding;
 use crate::{
-    control::{Answer as Told, ControlError, Request, ask},
+    control::{Answer as Told, ControlError, MemberLine, Request, Status, ask},
     driver::Site,
     net::{Answer, NetConfig, NetError, Probed, probe, short},
 };
@@ -29,12 +29,12 @@ pub(super) fn findings(dir: &Path) -> Vec<Finding> {
 }
 
 /// What the running node says of its connections.
-fn of_node(dir: &Path, status: &crate::driver::Status) -> Vec<Finding> {
+fn of_node(dir: &Path, status: &Status) -> Vec<Finding> {
     let others = status
         .members
         .iter()
         .filter(|line| line.id != status.member);
-    let line = |line: &crate::driver::MemberLine| match (line.connected, line.round_trip_ms) {
+    let line = |line: &MemberLine| match (line.connected, line.round_trip_ms) {
         (true, Some(ms)) => Finding::good("peer", format!("{}: connected, {ms} ms", line.name)),
         (true, None) => Finding::good("peer", format!("{}: connected", line.name)),
         (false, _) => {

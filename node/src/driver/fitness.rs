@@ -10,14 +10,12 @@ use super::{
 use crate::{
     cli::read_text,
     config::{NodeConfig, SecretKey},
-    control::STATUS_FILE,
+    control::{STATUS_FILE, Status},
     net::listenable,
 };
 use anyhow::bail;
-use archipel_protocol::ids::{MemberId, RunId};
 use archipel_trainer::data::Dataset;
 use libp2p::Multiaddr;
-use serde::Deserialize;
 use std::path::Path;
 
 /// The most bytes of a kept status.
@@ -136,45 +134,15 @@ impl Examined {
     }
 }
 
-/// A seat that a node knew of when it stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Seat {
-    /// Its holder.
-    pub id: MemberId,
-    /// Its holder's name.
-    pub name: String,
-    /// Voting, suspended, left or removed.
-    pub seat: String,
-}
-
-impl Seat {
-    /// A seat and its holder.
-    pub fn new(id: MemberId, name: String, seat: String) -> Self {
-        Self { id, name, seat }
-    }
-}
-
-/// The seats that the node of a folder knew of when it stopped; none where none ever ran.
-pub fn seats(dir: &Path) -> Vec<Seat> {
-    last_words(dir).map_or_else(Vec::new, |words| words.members)
-}
-
-/// Of what a node said last, what tells whose its folder is.
-#[derive(Deserialize)]
-struct LastWords {
-    run_id: RunId,
-    member: MemberId,
-    members: Vec<Seat>,
-}
-
-fn last_words(dir: &Path) -> Option<LastWords> {
+/// What the node of a folder said last; nothing where none ever ran.
+pub fn last_status(dir: &Path) -> Option<Status> {
     let text = read_text(&dir.join(STATUS_FILE), MAX_STATUS_BYTES).ok()?;
     serde_json::from_str(&text).ok()
 }
 
 /// Refuses a folder in which the node of another run, or of another key, has run.
 fn past(site: &Site) -> anyhow::Result<()> {
-    let Some(words) = last_words(&site.dir) else {
+    let Some(words) = last_status(&site.dir) else {
         return Ok(());
     };
     let (dir, member) = (site.dir.display(), site.me());

@@ -23,7 +23,7 @@ mod workbook;
 mod workshop;
 
 pub use files::FileError;
-pub use fitness::{Examined, Fit, Part, Seat, examine, seats};
+pub use fitness::{Examined, Fit, Part, examine, last_status};
 pub use site::{HOLDOUT_FILE, STATES_FOLDER, Site, TRAINING_FOLDER, model_of};
 pub use start::{Options, start};
 pub use states::{Checked, StateError, States};

@@ -79,14 +79,14 @@ const DEFECTS: [Defect; 15] = [
                 "127.0.0.1/udp/4001",
             )
         },
-        what: "addresses",
-        says: "write /ip4/127.0.0.1/udp/4001/quic-v1",
+        what: "listen",
+        says: "/ip4/127.0.0.1/udp/4001",
     },
     Defect {
         name: "a name to listen on",
         make: |dir| change(&dir.join("node.toml"), "ip4/127.0.0.1", "dns4/localhost"),
-        what: "addresses",
-        says: "found /dns4/localhost/tcp/0",
+        what: "listen",
+        says: "/dns4/localhost/tcp/0",
     },
     Defect {
         name: "a key that others can read",
@@ -238,6 +238,7 @@ fn whoever_trains_nothing_needs_no_data() {
     let looked = look(&DoctorArgs {
         dir: Some(dir),
         observe: true,
+        peers: false,
         json: false,
     });
     assert!(looked.can_run, "{looked:?}");
