@@ -3,7 +3,9 @@
 //! Nothing is changed, and the node may be running. No connection is opened, unless the other
 //! members are to be dialed.
 
+mod access;
 mod cards;
+mod clock;
 mod folder;
 mod machine;
 mod network;
@@ -24,6 +26,9 @@ pub struct DoctorArgs {
     /// Dial every address of every member, and say what each answered; ten seconds or more.
     #[arg(long, requires = "dir")]
     pub peers: bool,
+    /// Judge the folder for a node that trains nothing: `archipel run --observe`.
+    #[arg(long)]
+    pub observe: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -35,6 +40,8 @@ pub struct DoctorArgs {
 pub enum Verdict {
     /// As it should be.
     Good,
+    /// Not known from here, and so neither good nor bad.
+    Untested,
     /// The node runs, and would do better with something else.
     Note,
     /// The node cannot run.
@@ -68,6 +75,10 @@ impl Finding {
         Self::new(Verdict::Good, what, found)
     }
 
+    fn untested(what: &'static str, found: impl Into<String>) -> Self {
+        Self::new(Verdict::Untested, what, found)
+    }
+
     fn note(what: &'static str, found: impl Into<String>) -> Self {
         Self::new(Verdict::Note, what, found)
     }
@@ -83,11 +94,19 @@ impl Finding {
         }
     }
 
-    /// An error's text; what it says after the last colon is what to do, unless it is the
-    /// system's reason.
+    /// An error's text. What is to be done is the sentence after the first, or else what is said
+    /// after the last colon, unless it is the system's reason.
     fn refused(verdict: Verdict, what: &'static str, error: &dyn std::fmt::Display) -> Self {
         let text = error.to_string();
-        match text.rsplit_once(": ") {
+        let sentence = text.match_indices(". ").find(|(at, _)| {
+            let next = text[at + 2..].chars().next();
+            next.is_some_and(char::is_uppercase)
+        });
+        let parts = match sentence {
+            Some((at, _)) => Some((&text[..at], &text[at + 2..])),
+            None => text.rsplit_once(": "),
+        };
+        match parts {
             Some((found, advice)) if !advice.contains("(os error") => {
                 Self::new(verdict, what, found).advise(advice)
             }
@@ -123,15 +142,16 @@ impl Report {
         }
     }
 
-    fn count(&self, verdict: Verdict) -> usize {
+    fn of_verdict(&self, verdict: Verdict) -> impl Iterator<Item = &Finding> {
         let all = self.groups.iter().flat_map(|group| &group.findings);
-        all.filter(|finding| finding.verdict == verdict).count()
+        all.filter(move |finding| finding.verdict == verdict)
     }
 }
 
 /// Looks at everything.
 pub fn look(args: &DoctorArgs) -> Report {
-    let member = args.dir.as_deref().map(folder::Folder::open);
+    let member = args.dir.as_deref();
+    let member = member.map(|dir| folder::Folder::open(dir, args.observe));
     let mut groups = vec![Group {
         title: "this machine",
         findings: machine::findings(member.as_ref()),
@@ -156,7 +176,13 @@ pub fn look(args: &DoctorArgs) -> Report {
         title: "cards",
         findings: cards::findings(),
     });
-    Report::of(groups)
+    let report = Report::of(groups);
+    // Every fault has its finding; should one be left out, a node would still not start.
+    let is_fit = member.is_none_or(|member| member.is_fit());
+    Report {
+        can_run: report.can_run && is_fit,
+        ..report
+    }
 }
 
 /// `archipel doctor`: prints what was found; fails where the node could not run.

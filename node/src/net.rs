@@ -31,6 +31,7 @@ use std::{
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+mod address;
 mod answer;
 mod behaviour;
 mod claim;
@@ -54,6 +55,7 @@ mod traffic;
 mod transport;
 mod wire;
 
+pub use address::{dialable, listenable};
 pub use answer::{Answer, short};
 pub use claim::KeyInUse;
 pub use config::{Limits, MESSAGE_LIMIT, Nat, NetConfig, NetError};

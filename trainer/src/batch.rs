@@ -7,6 +7,18 @@ use crate::engine::{EngineError, InnerPlan};
 use archipel_protocol::random::{Stream, derive_key};
 use mixture::Places;
 
+/// Refuses data of which windows of `context` inputs cannot be drawn as `mixture` asks.
+///
+/// # Errors
+/// Less data than one window, or none of the mixture's sectors.
+pub fn check_windows(
+    data: &dyn TokenSource,
+    mixture: &[(String, u64)],
+    context: u32,
+) -> Result<(), EngineError> {
+    Places::of(data, mixture, u64::from(context) + 1).map(drop)
+}
+
 /// The windows of one batch, `length` tokens each and the token after them.
 pub(crate) struct Batch {
     tokens: Vec<u32>,

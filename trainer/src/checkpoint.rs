@@ -14,7 +14,7 @@ pub use error::CheckpointError;
 pub use header::MAX_HEADER_BYTES;
 pub use index::MAX_SHARDS;
 
-use crate::durable;
+use crate::durable::{self, Access};
 use archipel_protocol::layout::Layout;
 use error::io;
 use header::Shard;
@@ -53,7 +53,7 @@ pub fn write_checkpoint(
         return Err(CheckpointError::Length { expected, found });
     }
     let header = header(layout, info);
-    durable::write_with(path, |file| {
+    durable::write_with(path, Access::Mask, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         let mut bytes = Vec::with_capacity(4 * values::BLOCK);

@@ -8,7 +8,9 @@ mod encode;
 mod error;
 mod foreign;
 mod intake;
+mod json;
 mod jsonl;
+mod left_out;
 mod manifest;
 mod options;
 #[cfg(feature = "parquet")]
@@ -25,12 +27,13 @@ mod write;
 pub use error::DataError;
 pub use foreign::{MAX_VOCABULARY, TokenFileFault, TokenFormat};
 pub use jsonl::LineFault;
+pub use left_out::{LeftOut, LeftOutKind};
 pub use manifest::{
     DataClass, MANIFEST_FILE, Manifest, ManifestFault, PartEntry, ShardFile, Skipped, SourceEntry,
     TokenizerId,
 };
 pub use options::{Format, PrepareOptions, SourceOptions};
-pub use prepare::{PrepareProgress, prepare};
+pub use prepare::{PrepareProgress, Prepared, prepare};
 pub use quality::Filters;
 pub use shards::{Dataset, Part};
 pub use tokenizer::{TOKENIZER_FILE, Tokenizer, TokenizerError};

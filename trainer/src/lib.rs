@@ -27,6 +27,7 @@ mod transcendental;
 mod workers;
 mod yardstick;
 
+pub use batch::check_windows;
 pub use checkpoint::{
     CheckpointError, CheckpointInfo, INDEX_FILE, MAX_HEADER_BYTES, MAX_SHARDS, WEIGHTS_FILE,
     read_checkpoint, write_checkpoint,

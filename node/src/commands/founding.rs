@@ -305,8 +305,9 @@ fn prepare_data(
         format: Format::Text,
         ..SourceOptions::of(paths)
     };
-    let manifest = prepare(&[source], &folder.join(DATA_FOLDER), &options, &mut |_| {})?;
-    manifest
+    let prepared = prepare(&[source], &folder.join(DATA_FOLDER), &options, &mut |_| {})?;
+    prepared
+        .manifest
         .hash()
         .parse()
         .context("the hash of a data manifest")

@@ -9,7 +9,7 @@ pub mod status;
 
 pub use client::{ControlError, ask};
 pub use server::serve;
-pub use status::{STATUS_FILE, Status};
+pub use status::{MemberLine, STATUS_FILE, Status};
 
 use archipel_protocol::{
     charter::is_name,

@@ -16,7 +16,7 @@ pub(super) fn findings() -> Vec<Finding> {
 /// What an executable without CUDA says of a machine with or without NVIDIA's driver.
 #[cfg(not(feature = "cuda"))]
 fn without(driver: bool) -> Finding {
-    let found = "this executable was built without CUDA: it trains on the processor";
+    let found = "not built in: this executable trains on the processor";
     match driver {
         true => Finding::note("CUDA", format!("{found}, and this machine has a card"))
             .advise("build it with `--features cuda` to look at the card (docs/gpu.md)"),

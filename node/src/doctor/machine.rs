@@ -1,12 +1,8 @@
-//! Processor, threads, memory, disk and clock.
+//! Processor, threads, memory and disk.
 
-use super::{Finding, folder::Folder};
+use super::{Finding, clock, folder::Folder};
 use crate::cli::{bytes, grouped, plural};
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fs, path::Path};
 
 /// Bytes of memory a node takes besides its model.
 const NODE_BYTES: u64 = 256 << 20;
@@ -17,10 +13,6 @@ const BYTES_PER_PARAMETER: u64 = 48;
 const DISK_PER_PARAMETER: u64 = 36;
 /// Below this a disk has no room for a log.
 const LEAST_DISK: u64 = 64 << 20;
-/// A clock that is before this (2026-01-01) was never set.
-const CLOCK_FLOOR: Duration = Duration::from_secs(1_767_225_600);
-/// Present while systemd keeps the clock synchronized.
-const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 
 pub(super) fn findings(member: Option<&Folder>) -> Vec<Finding> {
     let parameters = member.and_then(Folder::parameters);
@@ -32,7 +24,7 @@ pub(super) fn findings(member: Option<&Folder>) -> Vec<Finding> {
         threads(wanted),
         memory(&meminfo, parameters),
         disk(place, parameters),
-        clock(SystemTime::now(), Path::new(SYNCHRONIZED).exists()),
+        clock::finding(),
     ]
 }
 
@@ -132,19 +124,6 @@ fn disk(place: &Path, parameters: Option<u64>) -> Finding {
     }
 }
 
-fn clock(now: SystemTime, synchronized: bool) -> Finding {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    if since < CLOCK_FLOOR {
-        let advice = "set the clock: records are dated by it (nothing is decided by it)";
-        return Finding::note("clock", "before 2026").advise(advice);
-    }
-    let found = match synchronized {
-        true => "synchronized by systemd",
-        false => "plausible; whether it is synchronized is not known here",
-    };
-    Finding::good("clock", found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,14 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn more_threads_than_cores_are_noted_and_old_clocks_too() {
+    fn more_threads_than_cores_are_noted() {
         assert_eq!(threads(Some(1)).verdict, Verdict::Good);
         let many = threads(Some(100_000));
         assert!(many.advice.expect("advice").starts_with("set threads = "));
-        assert_eq!(clock(UNIX_EPOCH, true).verdict, Verdict::Note);
-        assert_eq!(
-            clock(UNIX_EPOCH + 2 * CLOCK_FLOOR, false).verdict,
-            Verdict::Good
-        );
     }
 }

@@ -1,6 +1,7 @@
 //! Whether the addresses to listen on can be taken, and what a firewall must let through.
 
 use super::{Finding, folder::Folder};
+use crate::net::listenable;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use std::{
     io,
@@ -81,12 +82,10 @@ fn listen(address: &Multiaddr, running: bool) -> Finding {
         return Finding::bad("listen", format!("{address} names no address and port"))
             .advise(advice);
     };
-    let mut transport = address.iter().skip(2);
-    let spoken = match port.udp {
-        true => transport.next() == Some(Protocol::QuicV1),
-        false => true,
-    };
-    if !spoken || transport.any(|part| !matches!(part, Protocol::P2p(_))) {
+    if address.iter().any(|part| part == Protocol::P2pCircuit) {
+        return Finding::untested("listen", format!("{address}, a place at a relay"));
+    }
+    if !listenable(address) {
         let found =
             format!("{address}: expected an address that ends in /udp/PORT/quic-v1 or /tcp/PORT");
         return Finding::bad("listen", found).advise(advice);
@@ -131,7 +130,7 @@ fn firewall(ports: &[Port]) -> Option<Finding> {
     Some(match chosen {
         true => Finding::note("firewall", found)
             .advise("name a port other than 0 in node.toml, and open it in your firewall"),
-        false => Finding::note("firewall", found).advise(
+        false => Finding::untested("firewall", found).advise(
             "open it in your firewall, towards the other members at least, and have another \
              member try it: `archipel doctor --dir DIR --peers`",
         ),

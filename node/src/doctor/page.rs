@@ -29,9 +29,12 @@ pub(super) fn page_of(report: &Report, width: usize) -> String {
         for finding in &group.findings {
             write_finding(&mut out, finding, width);
         }
-        out.push('\n');
     }
-    let _ = writeln!(out, "{}", ending(report));
+    let (text, look) = ending(report);
+    out.push('\n');
+    for row in wrapped(&text, width) {
+        let _ = writeln!(out, "{}", look.apply_to(row));
+    }
     out
 }
 
@@ -55,30 +58,33 @@ fn write_finding(out: &mut String, finding: &Finding, width: usize) {
 fn mark(verdict: Verdict) -> (char, Style) {
     match verdict {
         Verdict::Good => ('✓', Style::new().green()),
+        Verdict::Untested => ('?', Style::new().dim()),
         Verdict::Note => ('!', Style::new().yellow().bold()),
         Verdict::Bad => ('✗', Style::new().red().bold()),
     }
 }
 
-fn ending(report: &Report) -> String {
-    let things = |count: usize, one: &str, many: &str| match count {
-        1 => format!("one thing {one}"),
-        count => format!("{count} things {many}"),
+/// Whether a node can run, and by name what to look at: on a small screen the rest has scrolled.
+fn ending(report: &Report) -> (String, Style) {
+    let names = |verdict| {
+        let mut names: Vec<&str> = report.of_verdict(verdict).map(|f| f.what).collect();
+        names.dedup();
+        names.join(", ")
     };
-    let (notes, bad) = (report.count(Verdict::Note), report.count(Verdict::Bad));
-    let notes = match notes {
-        0 => String::new(),
-        count => format!("; {}", things(count, "could be better", "could be better")),
+    let things = |verdict, one: &str, many: &str| match report.of_verdict(verdict).count() {
+        0 => None,
+        1 => Some(format!("one thing {one} ({})", names(verdict))),
+        count => Some(format!("{count} things {many} ({})", names(verdict))),
     };
-    match bad {
-        0 => style(format!("a node can run here{notes}"))
-            .green()
-            .to_string(),
-        count => style(format!(
-            "{} in a node's way{notes}",
-            things(count, "stands", "stand")
-        ))
-        .red()
-        .to_string(),
+    let better = "could be better";
+    let notes = things(Verdict::Note, better, better);
+    let notes = notes.map_or_else(String::new, |notes| format!("; {notes}"));
+    match things(
+        Verdict::Bad,
+        "stands in a node's way",
+        "stand in a node's way",
+    ) {
+        None => (format!("a node can run here{notes}"), Style::new().green()),
+        Some(bad) => (format!("{bad}{notes}"), Style::new().red()),
     }
 }

@@ -1,8 +1,11 @@
-//! Files that are replaced whole and are durable when the call returns.
+//! Files that are replaced whole and are durable when the call returns. They tell of a site's data,
+//! so they are their owner's alone: mode 600, in folders of mode 700, whatever the process's mask
+//! says.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, BufWriter, Write},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -37,7 +40,9 @@ impl FileError {
 
 /// Makes a folder whose name outlasts a crash.
 pub(super) fn make_folder(path: &Path) -> Result<(), FileError> {
-    fs::create_dir_all(path).map_err(FileError::of("make the folder", path))?;
+    let mut folder = DirBuilder::new();
+    let made = folder.recursive(true).mode(0o700).create(path);
+    made.map_err(FileError::of("make the folder", path))?;
     path.parent().map_or(Ok(()), sync_folder)
 }
 
@@ -48,7 +53,9 @@ pub(super) fn replace(
 ) -> Result<(), FileError> {
     let failed = FileError::of("write", path);
     let unfinished = path.with_added_extension(UNFINISHED);
-    let file = File::create(&unfinished).map_err(&failed)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let file = options.open(&unfinished).map_err(&failed)?;
     let mut out = BufWriter::with_capacity(1 << 18, file);
     write(&mut out).map_err(&failed)?;
     let file = out.into_inner().map_err(|error| failed(error.into()))?;

@@ -9,6 +9,7 @@
 mod arrival;
 mod ending;
 mod files;
+mod fitness;
 mod machine;
 mod ownership;
 mod recovery;
@@ -26,7 +27,8 @@ mod workbook;
 mod workshop;
 
 pub use files::FileError;
-pub use site::{HOLDOUT_FILE, STATES_FOLDER, Site, model_of};
+pub use fitness::{Examined, Fit, Part, examine, last_status};
+pub use site::{HOLDOUT_FILE, STATES_FOLDER, Site, TRAINING_FOLDER, model_of};
 pub use start::{Options, start};
 pub use states::{Checked, StateError, States};
 pub use tokens::{HeldOut, PlannedTokenizer};

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use archipel_protocol::{
-    charter::{Charter, MemberRole, Plan, plan::InnerPlan},
+    charter::{Charter, MemberRole, Plan, SignedCharter, plan::InnerPlan},
     crypto::Ed25519Verifier,
     fragments::Fragments,
     ids::{BlobHash, MemberId, Root, RunId},
@@ -30,6 +30,8 @@ use std::{
 pub const HOLDOUT_FILE: &str = "holdout.bin";
 /// The folder of states in a member's folder.
 pub const STATES_FOLDER: &str = "states";
+/// The folder of what a member needs of its own past rounds.
+pub const TRAINING_FOLDER: &str = "training";
 /// The most held-out bytes that are read.
 const MAX_HOLDOUT_BYTES: u64 = 64 << 20;
 /// The most held-out tokens of this site's own data that are read.
@@ -66,18 +68,20 @@ impl Site {
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
         let config = NodeConfig::load(dir)?;
         let key = SecretKey::load(&config.key_path(dir))?;
+        Self::of(dir, config, key, signed_charter(dir)?)
+    }
+
+    /// What a folder's files say together.
+    ///
+    /// # Errors
+    /// A charter that calls this member otherwise, or whose model cannot be trained here.
+    pub(super) fn of(
+        dir: &Path,
+        config: NodeConfig,
+        key: SecretKey,
+        signed: SignedCharter,
+    ) -> anyhow::Result<Self> {
         let path = dir.join(CHARTER_FILE);
-        if !path.exists() {
-            bail!(
-                "expected the charter {}, found no such file: put the signed charter of your \
-                 federation there",
-                path.display()
-            );
-        }
-        let signed = read_charter(&path)?;
-        signed
-            .verify(&Ed25519Verifier)
-            .with_context(|| path.display().to_string())?;
         let run_id = signed.run_id();
         let charter = signed.charter;
         if let Some(listed) = charter.member(&key.member())
@@ -180,6 +184,12 @@ impl Site {
         )
     }
 
+    /// Where the run's held-out bytes are missing, if they are: states are not evaluated then.
+    pub fn lacks_holdout(&self) -> Option<PathBuf> {
+        let path = self.dir.join(HOLDOUT_FILE);
+        (self.plan().data.holdout.is_some() && !path.exists()).then_some(path)
+    }
+
     /// The tokens that states are evaluated on: the run's, or else this site's own; none at all
     /// where it has neither.
     ///
@@ -190,11 +200,7 @@ impl Site {
         let Some(expected) = self.plan().data.holdout else {
             return data.map_or_else(|| Ok(HeldOut::default()), own_held_out);
         };
-        if !path.exists() {
-            tracing::warn!(
-                "no {}: put a copy of the held-out bytes there to have states evaluated",
-                path.display()
-            );
+        if self.lacks_holdout().is_some() {
             return Ok(HeldOut::default());
         }
         let length = fs::metadata(&path)
@@ -220,6 +226,25 @@ impl Site {
         let folders: Vec<&Path> = folders.into_iter().flatten().collect();
         encode_held_out(&self.tokenizer().load(&folders)?, &bytes)
     }
+}
+
+/// The charter of a member's folder, signed by all who vote.
+///
+/// # Errors
+/// No such file, another than a charter, a signature that is missing or wrong.
+pub(super) fn signed_charter(dir: &Path) -> anyhow::Result<SignedCharter> {
+    let path = dir.join(CHARTER_FILE);
+    if !path.exists() {
+        bail!(
+            "expected the charter {}, found no such file: put the signed charter of your \
+             federation there (`archipel charter new` begins one)",
+            path.display()
+        );
+    }
+    let signed = read_charter(&path)?;
+    let verified = signed.verify(&Ed25519Verifier);
+    verified.with_context(|| path.display().to_string())?;
+    Ok(signed)
 }
 
 /// What this site holds out, in proportion of every sector's ranges.

@@ -1,6 +1,7 @@
 //! Puts a node together and runs it until it is told to stop.
 
 use super::{
+    fitness::{Fit, examine},
     machine::{Inlets, Machine, Parts, compacted},
     ownership, recovery,
     reporter::{Reporter, Telling},
@@ -53,9 +54,16 @@ pub struct Options {
 /// A folder that cannot be taken up, an address that cannot be listened on, a disk that fails.
 pub async fn start(options: &Options) -> anyhow::Result<()> {
     let stop = stop_signals(options.until_stdin_closes)?;
-    let site = Site::open(&options.dir)?;
-    if !options.observe {
-        site.must_have_data()?;
+    let Fit {
+        site,
+        data,
+        held_out,
+    } = examine(&options.dir, options.observe).fit()?;
+    if let Some(path) = site.lacks_holdout() {
+        tracing::warn!(
+            "no {}: put a copy of the held-out bytes there to have states evaluated",
+            path.display()
+        );
     }
     let (mut store, recovered) = Store::open(&options.dir)?;
     tell_recovery(&recovered);
@@ -72,7 +80,14 @@ pub async fn start(options: &Options) -> anyhow::Result<()> {
     };
     let (net, net_events) = net::start(net_config(&site)?, Arc::new(shelf))?;
     let blobs = store.blobs().clone();
-    let trainer = Trainer::start(&site, states.clone(), blobs.clone(), inbox.clone())?;
+    let supplies = (data, held_out);
+    let trainer = Trainer::start(
+        &site,
+        supplies,
+        states.clone(),
+        blobs.clone(),
+        inbox.clone(),
+    )?;
     let workshop = Workshop::new(&site, states.clone(), blobs, net.clone(), inbox);
     let calls = control::serve(&options.dir, stop.clone())?;
 

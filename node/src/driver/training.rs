@@ -8,7 +8,13 @@ mod evaluation;
 mod round;
 mod steps;
 
-use super::{arrival::Arrival, site::Site, states::States, workbook::Workbook};
+use super::{
+    arrival::Arrival,
+    site::{Site, TRAINING_FOLDER},
+    states::States,
+    tokens::HeldOut,
+    workbook::Workbook,
+};
 use crate::store::Blobs;
 use anyhow::Context;
 use archipel_protocol::{
@@ -72,19 +78,18 @@ enum TrainingError {
 }
 
 impl Trainer {
-    /// Starts the thread.
+    /// Starts the thread, with the site's data and what states are evaluated on.
     ///
     /// # Errors
-    /// Where data, held-out bytes, workbook or engine refuse.
+    /// Where workbook or engine refuse.
     pub fn start(
         site: &Site,
+        (data, held_out): (Option<Dataset>, HeldOut),
         states: Arc<States>,
         blobs: Blobs,
         inbox: inbox::Sender<Arrival>,
     ) -> anyhow::Result<Self> {
         prove_class(site.threads())?;
-        let data = site.data()?;
-        let holdout = site.holdout(data.as_ref())?;
         let wanted = Arc::new(AtomicU64::new(0));
         let bench = Bench {
             engine: LlamaEngine::new(&site.model, site.threads())?,
@@ -93,8 +98,8 @@ impl Trainer {
             fragments: site.fragments.clone(),
             run_id: site.run_id,
             me: site.me(),
-            windows: Windows::new(holdout, site.model.context as usize),
-            workbook: Workbook::open(site.dir.join("training"), site.fragments.count())?,
+            windows: Windows::new(held_out, site.model.context as usize),
+            workbook: Workbook::open(site.dir.join(TRAINING_FOLDER), site.fragments.count())?,
             data,
             states,
             blobs,

@@ -21,10 +21,10 @@ pub(super) enum Document<'a> {
 pub(super) enum Ending {
     /// Everything was read.
     Whole,
-    /// What follows is no UTF-8.
-    NotUtf8,
-    /// The reader wanted no more.
-    Enough,
+    /// What follows this byte is no UTF-8.
+    NotUtf8(u64),
+    /// The reader wanted no more: of the piece that begins at this byte.
+    Enough(u64),
 }
 
 /// Takes a piece; whether it wants more.
@@ -45,7 +45,7 @@ impl Document<'_> {
             Self::Text("", _) => Ok(Ending::Whole),
             Self::Text(text, _) => Ok(match take(text)? {
                 true => Ending::Whole,
-                false => Ending::Enough,
+                false => Ending::Enough(0),
             }),
         }
     }
@@ -54,7 +54,7 @@ impl Document<'_> {
 fn file_pieces(path: &Path, take: Take<'_>) -> Result<Ending, DataError> {
     let mut file = File::open(path).map_err(io("open", path))?;
     let mut block = vec![0; BLOCK_BYTES];
-    let mut carried = 0;
+    let (mut carried, mut done) = (0, 0);
     loop {
         let count = match file.read(&mut block[carried..]) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
@@ -64,7 +64,7 @@ fn file_pieces(path: &Path, take: Take<'_>) -> Result<Ending, DataError> {
             return Ok(if carried == 0 {
                 Ending::Whole
             } else {
-                Ending::NotUtf8
+                Ending::NotUtf8(done)
             });
         }
         let filled = carried + count;
@@ -75,10 +75,11 @@ fn file_pieces(path: &Path, take: Take<'_>) -> Result<Ending, DataError> {
         };
         let text = std::str::from_utf8(&block[..valid]).expect("valid up to here");
         if !text.is_empty() && !take(text)? {
-            return Ok(Ending::Enough);
+            return Ok(Ending::Enough(done));
         }
+        done += valid as u64;
         if broken {
-            return Ok(Ending::NotUtf8);
+            return Ok(Ending::NotUtf8(done));
         }
         block.copy_within(valid..filled, 0);
         carried = filled - valid;

@@ -1,6 +1,6 @@
 //! Why data could not be prepared, opened or read.
 
-use super::{LineFault, ManifestFault, TokenFileFault, TokenizerError};
+use super::{LeftOut, LineFault, ManifestFault, TokenFileFault, TokenizerError};
 use std::path::{Path, PathBuf};
 
 /// Why data could not be prepared, opened or read.
@@ -94,6 +94,21 @@ pub enum DataError {
         /// The source.
         source_path: PathBuf,
     },
+    /// The folder to write to is none.
+    #[error("expected a folder to write to, found the file {}: name another", out.display())]
+    OutNoFolder {
+        /// What was named.
+        out: PathBuf,
+    },
+    /// There is no prepared data.
+    #[error(
+        "expected prepared data in {}, found no manifest.json: name the folder that `archipel \
+         data prepare --out` wrote", dir.display()
+    )]
+    NotPrepared {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// The folder already holds prepared data.
     #[error("{} already holds prepared data: choose another folder or delete it", out.display())]
     OutInUse {
@@ -148,6 +163,14 @@ pub enum DataError {
         /// What is wrong with it.
         reason: LineFault,
     },
+    /// A file is no JSON.
+    #[error("{}: not JSON that can be read: {source}; mend it, or leave it out", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said, and where.
+        source: serde_json::Error,
+    },
     /// A table cannot be read.
     #[cfg(feature = "parquet")]
     #[error("{}: not a Parquet file that can be read: {source}", path.display())]
@@ -183,14 +206,17 @@ pub enum DataError {
     },
     /// No text was found.
     #[error(
-        "nothing to train on in the sources: {files} files looked at, {skipped} documents left \
-         out, none taken"
+        "expected text in the sources, found none: {files} files looked at, {skipped} documents \
+         left out, none taken{}",
+        first_of(left_out)
     )]
     NoText {
         /// Files looked at.
         files: u64,
         /// Documents left out.
         skipped: u64,
+        /// Files left out, and what to do about them.
+        left_out: LeftOut,
     },
     /// There is text, but too little of it to hold any out.
     #[error("the sources have {tokens} tokens, too few to hold {percent} % out: give more")]
@@ -256,6 +282,17 @@ pub enum DataError {
         /// BLAKE3 found, in hexadecimal.
         found: String,
     },
+}
+
+/// The first file that was left out, and what to do about it.
+fn first_of(left_out: &LeftOut) -> String {
+    let first = left_out.kinds().first();
+    let first = first.and_then(|kind| Some((kind.files.first()?, kind)));
+    first.map_or_else(String::new, |(path, kind)| {
+        let command = kind.command.iter().map(|command| format!(": {command}"));
+        let what = format!("; {} ({}): {}", path.display(), kind.kind, kind.advice);
+        what + &command.collect::<String>()
+    })
 }
 
 pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DataError {

@@ -3,16 +3,18 @@
 use super::documents::{Document, Ending};
 use super::encode::TextWriter;
 use super::foreign::{TokenFile, TokenFormat};
+use super::left_out::{self, Reason as Why};
 use super::prepare::{Observer, PrepareProgress, Scheme};
 use super::quality::{Measure, Reason};
 use super::write::PartWriter;
 use super::{
-    DataError, Format, LineFault, PrepareOptions, ShardFile, Skipped, SourceOptions, Tokenizer, io,
-    jsonl,
+    DataError, Format, LeftOut, LineFault, PrepareOptions, ShardFile, Skipped, SourceOptions,
+    Tokenizer, io, json, jsonl,
 };
 use archipel_protocol::crypto::holds_secret_key;
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
 
 /// Tokens of a file of tokens that are in memory at once.
@@ -65,6 +67,7 @@ pub(super) struct Intake<'a> {
     documents: u64,
     bytes: u64,
     files: u64,
+    left_out: LeftOut,
     read: u64,
     total: u64,
     progress: Observer<'a>,
@@ -98,21 +101,26 @@ impl<'a> Intake<'a> {
             documents: 0,
             bytes: 0,
             files: 0,
+            left_out: LeftOut::default(),
             read: 0,
             total,
             progress,
         }
     }
 
-    /// Files looked at.
-    pub(super) fn files(&self) -> u64 {
-        self.files
+    /// Ends everything: files looked at, and those left out.
+    pub(super) fn end(self) -> (u64, LeftOut) {
+        (self.files, self.left_out)
     }
 
     /// Notes something that is no file.
-    pub(super) fn note_no_file(&mut self) {
+    pub(super) fn note_no_file(&mut self, path: &Path) {
         self.files += 1;
-        self.counts.skipped.not_files += 1;
+        self.leave_out(path, Why::NotFile);
+    }
+
+    fn leave_out(&mut self, path: &Path, why: Why) {
+        self.left_out.note(path, why, &mut self.counts.skipped);
     }
 
     /// Ends a source: its counts, and its shards of training and held-out tokens.
@@ -134,13 +142,17 @@ impl<'a> Intake<'a> {
         refuse_key(path, length)?;
         let end = self.read.saturating_add(length);
         match format_of(path, source.format) {
-            Format::JsonLines => self.take_lines(path, &source.field)?,
-            Format::Parquet => self.take_table(path, &source.field, length)?,
-            Format::Tokens(format) => self.take_tokens(path, format, length)?,
-            Format::Text | Format::Auto if length > self.room() => {
+            Err(other) => self.leave_out(path, Why::Format(other)),
+            Ok(Format::Parquet) => self.take_table(path, &source.field, length)?,
+            Ok(Format::Tokens(format)) => self.take_tokens(path, format, length)?,
+            Ok(_) if length == 0 => self.leave_out(path, Why::Empty),
+            Ok(format @ (Format::JsonLines | Format::Json)) => {
+                self.take_objects(path, format, &source.field)?;
+            }
+            Ok(Format::Text | Format::Auto) if length > self.room() => {
                 self.counts.skipped.beyond_limit += 1;
             }
-            Format::Text | Format::Auto => self.take_document(Document::File(path))?,
+            Ok(Format::Text | Format::Auto) => self.take_document(Document::File(path))?,
         }
         self.read = end;
         self.tell(path);
@@ -162,13 +174,26 @@ impl<'a> Intake<'a> {
         });
     }
 
-    fn take_lines(&mut self, path: &Path, field: &str) -> Result<(), DataError> {
-        jsonl::documents(path, field, &mut |line, document, bytes| {
-            self.take_record(path, line, document)?;
-            self.read += bytes;
+    fn take_objects(&mut self, path: &Path, format: Format, field: &str) -> Result<(), DataError> {
+        let mut first = [0; 4];
+        let count = File::open(path)
+            .and_then(|mut file| file.read(&mut first))
+            .map_err(io("read", path))?;
+        if let Some(encoding) = left_out::wide_encoding(&first[..count]) {
+            self.leave_out(path, Why::Wide(encoding));
+            return Ok(());
+        }
+        let start = self.read;
+        let mut take = |number, document, read| {
+            self.take_record(path, number, document)?;
+            self.read = start + read;
             self.tell(path);
             Ok(())
-        })
+        };
+        match format {
+            Format::Json => json::documents(path, field, &mut take),
+            _ => jsonl::documents(path, field, &mut take),
+        }
     }
 
     #[cfg(feature = "parquet")]
@@ -233,14 +258,18 @@ impl<'a> Intake<'a> {
         })?;
         let bytes = measure.bytes;
         let skipped = &mut self.counts.skipped;
-        match ending {
-            Ending::NotUtf8 => skipped.not_utf8 += 1,
-            Ending::Enough => skipped.binary += 1,
-            Ending::Whole if bytes == 0 => skipped.empty += 1,
-            Ending::Whole if bytes > self.options.max_bytes - self.bytes => {
+        match (ending, document) {
+            (Ending::NotUtf8(at) | Ending::Enough(at), Document::File(path)) => {
+                let why = left_out::look(path, at)?;
+                self.leave_out(path, why);
+            }
+            (Ending::NotUtf8(_), Document::Text(..)) => skipped.not_utf8 += 1,
+            (Ending::Enough(_), Document::Text(..)) => skipped.binary += 1,
+            (Ending::Whole, _) if bytes == 0 => skipped.empty += 1,
+            (Ending::Whole, _) if bytes > self.options.max_bytes - self.bytes => {
                 skipped.beyond_limit += 1;
             }
-            Ending::Whole => match measure.broken() {
+            (Ending::Whole, _) => match measure.broken() {
                 Some(reason) => self.counts.skip(reason),
                 None if self.is_duplicate(measure.hash()) => self.counts.skipped.duplicates += 1,
                 None => {
@@ -374,15 +403,15 @@ fn part(length: u64, percent: u8) -> u64 {
     (u128::from(length) * u128::from(percent) / 100) as u64
 }
 
-/// How a file's documents are found.
-fn format_of(path: &Path, format: Format) -> Format {
+/// How a file's documents are found; or a format that is not read unasked.
+fn format_of(path: &Path, format: Format) -> Result<Format, &'static left_out::OtherFormat> {
     if format != Format::Auto {
-        return format;
+        return Ok(format);
     }
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     match extension.to_str() {
-        Some("jsonl" | "ndjson") => Format::JsonLines,
-        Some("parquet") => Format::Parquet,
-        _ => Format::Text,
+        Some("jsonl" | "ndjson") => Ok(Format::JsonLines),
+        Some("parquet") => Ok(Format::Parquet),
+        _ => left_out::by_extension(path).map_or(Ok(Format::Text), Err),
     }
 }

@@ -8,9 +8,11 @@ use std::path::Path;
 
 /// The most bytes of a line: what a document may need in memory.
 const MAX_LINE_BYTES: u64 = 64 << 20;
+/// What some programs begin UTF-8 with; it is no part of the text.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Gives every line's document, or what is wrong with the line, and how many bytes of the file it
-/// took. Lines of white space alone are passed over.
+/// Gives every line's document, or what is wrong with the line, and how many bytes of the file
+/// were read by then. Lines of white space alone are passed over.
 pub(super) fn documents(
     path: &Path,
     field: &str,
@@ -18,7 +20,7 @@ pub(super) fn documents(
 ) -> Result<(), DataError> {
     let file = File::open(path).map_err(io("open", path))?;
     let mut reader = BufReader::with_capacity(1 << 18, file);
-    let mut line = Vec::new();
+    let (mut line, mut done) = (Vec::new(), 0);
     for number in 1.. {
         line.clear();
         let mut limited = reader.by_ref().take(MAX_LINE_BYTES + 1);
@@ -27,12 +29,19 @@ pub(super) fn documents(
         if count == 0 {
             break;
         }
+        if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
+        }
         if count > MAX_LINE_BYTES && line.last() != Some(&b'\n') {
             count += skip_line(&mut reader).map_err(io("read", path))?;
+            done += count;
             let limit = MAX_LINE_BYTES;
-            take(number, Err(LineFault::TooLong { limit }), count)?;
-        } else if !line.trim_ascii().is_empty() {
-            take(number, document(&line, field), count)?;
+            take(number, Err(LineFault::TooLong { limit }), done)?;
+            continue;
+        }
+        done += count;
+        if !line.trim_ascii().is_empty() {
+            take(number, document(&line, field), done)?;
         }
     }
     Ok(())
@@ -62,9 +71,28 @@ pub enum LineFault {
         /// The most bytes.
         limit: u64,
     },
-    /// Not JSON, or no object.
-    #[error("expected a JSON object, found other text: {0}")]
-    Json(#[from] serde_json::Error),
+    /// Not UTF-8.
+    #[error(
+        "expected UTF-8, found another byte at {at} of the line: find the file's encoding and make \
+         it UTF-8 (`iconv -f ENCODING -t UTF-8`)"
+    )]
+    NotUtf8 {
+        /// Bytes of the line before it.
+        at: usize,
+    },
+    /// Not JSON.
+    #[error("expected a JSON object, found other text at its character {column}: {}", bare(.source))]
+    Json {
+        /// Where, from 1.
+        column: usize,
+        /// What the reader said.
+        source: serde_json::Error,
+    },
+    /// JSON, but no object.
+    #[error(
+        "expected a JSON object, found another value (--format json reads an array of objects)"
+    )]
+    NotObject,
     /// The object lacks the field.
     #[error("expected a field {field:?}, found none; name the right one with --field")]
     NoField {
@@ -79,61 +107,77 @@ pub enum LineFault {
     },
 }
 
+/// A reader's complaint without the line, which is that of the record alone.
+fn bare(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = text.rfind(" at line ");
+    text[..place.unwrap_or(text.len())].to_owned()
+}
+
 /// The document of one line.
 fn document(line: &[u8], field: &str) -> Result<String, LineFault> {
-    let mut reader = serde_json::Deserializer::from_slice(line);
-    let found = Field(field).deserialize(&mut reader)?;
-    reader.end()?;
-    let field = || field.to_owned();
-    match found {
-        Found::Text(text) => Ok(text),
-        Found::Other => Err(LineFault::NotText { field: field() }),
-        Found::Nothing => Err(LineFault::NoField { field: field() }),
+    match record(line, field) {
+        Ok(found) => found.document(field),
+        Err(source) => Err(match std::str::from_utf8(line) {
+            Err(error) => LineFault::NotUtf8 {
+                at: error.valid_up_to(),
+            },
+            Ok(_) => LineFault::Json {
+                column: source.column(),
+                source,
+            },
+        }),
     }
 }
 
-/// What the field holds.
-enum Found {
+fn record(line: &[u8], field: &str) -> serde_json::Result<Found> {
+    let mut reader = serde_json::Deserializer::from_slice(line);
+    let found = Record::new(field).deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(found)
+}
+
+/// What a record's field holds.
+pub(super) enum Found {
+    NotObject,
     Nothing,
     Other,
     Text(String),
 }
 
-/// Reads an object for one field; of fields with the same name, the last counts.
-struct Field<'a>(&'a str);
-
-impl<'de> DeserializeSeed<'de> for Field<'_> {
-    type Value = Found;
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Found, D::Error> {
-        reader.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Field<'_> {
-    type Value = Found;
-
-    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
-        let mut found = Found::Nothing;
-        while let Some(key) = map.next_key::<String>()? {
-            if key == self.0 {
-                found = map.next_value_seed(Text)?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
+impl Found {
+    /// The record's document.
+    pub(super) fn document(self, field: &str) -> Result<String, LineFault> {
+        let field = || field.to_owned();
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::NotObject => Err(LineFault::NotObject),
+            Self::Other => Err(LineFault::NotText { field: field() }),
+            Self::Nothing => Err(LineFault::NoField { field: field() }),
         }
-        Ok(found)
     }
 }
 
-/// Reads a value that should be text.
-struct Text;
+/// Reads an object for one field; of fields with the same name, the last counts.
+pub(super) struct Record<'a> {
+    /// Absent within the object, where the value itself is wanted.
+    field: Option<&'a str>,
+}
 
-impl<'de> DeserializeSeed<'de> for Text {
+impl<'a> Record<'a> {
+    pub(super) fn new(field: &'a str) -> Self {
+        Self { field: Some(field) }
+    }
+
+    fn other(&self) -> Found {
+        match self.field {
+            Some(_) => Found::NotObject,
+            None => Found::Other,
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Record<'_> {
     type Value = Found;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Found, D::Error> {
@@ -141,49 +185,63 @@ impl<'de> DeserializeSeed<'de> for Text {
     }
 }
 
-impl<'de> Visitor<'de> for Text {
+impl<'de> Visitor<'de> for Record<'_> {
     type Value = Found;
 
     fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("text")
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
+        let Some(field) = self.field else {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Found::Other);
+        };
+        let mut found = Found::Nothing;
+        while let Some(key) = map.next_key::<String>()? {
+            if key == field {
+                found = map.next_value_seed(Record { field: None })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Found, E> {
-        Ok(Found::Text(text.to_owned()))
+        self.visit_string(text.to_owned())
     }
 
     fn visit_string<E: de::Error>(self, text: String) -> Result<Found, E> {
-        Ok(Found::Text(text))
+        Ok(match self.field {
+            Some(_) => Found::NotObject,
+            None => Found::Text(text),
+        })
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Found, E> {
-        Ok(Found::Other)
+        Ok(self.other())
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<Found, E> {
-        Ok(Found::Other)
+        Ok(self.other())
     }
 
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<Found, E> {
-        Ok(Found::Other)
+        Ok(self.other())
     }
 
     fn visit_u64<E: de::Error>(self, _: u64) -> Result<Found, E> {
-        Ok(Found::Other)
+        Ok(self.other())
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Found, E> {
-        Ok(Found::Other)
+        Ok(self.other())
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Found, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Found::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Found::Other)
+        Ok(self.other())
     }
 }
 
@@ -196,9 +254,10 @@ mod tests {
         let path = dir.path().join("x.jsonl");
         std::fs::write(&path, text).expect("ours");
         let (mut found, mut bytes) = (Vec::new(), 0);
-        documents(&path, field, &mut |number, document, count| {
+        documents(&path, field, &mut |number, document, read| {
             found.push((number, document.map_err(|fault| fault.to_string())));
-            bytes += count;
+            assert!(read > bytes);
+            bytes = read;
             Ok(())
         })
         .expect("a file");
@@ -223,11 +282,17 @@ mod tests {
     #[test]
     fn each_bad_line_says_what_is_wrong() {
         let cases: [(&[u8], &str); 9] = [
-            (b"plain text", "expected a JSON object"),
+            (
+                b"plain text",
+                "found other text at its character 1: expected",
+            ),
             (b"{\"text\": \"cut", "expected a JSON object"),
             (b"[\"text\"]", "expected a JSON object"),
             (b"{\"text\": \"a\"} {}", "expected a JSON object"),
-            (b"{\"text\": \"\xff\"}", "expected a JSON object"),
+            (
+                b"{\"text\": \"\xff\"}",
+                "expected UTF-8, found another byte at 10",
+            ),
             (
                 b"{\"other\": \"a\"}",
                 "expected a field \"text\", found none",

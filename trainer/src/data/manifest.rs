@@ -198,7 +198,13 @@ impl Manifest {
     /// A file that is missing, too large, or no manifest of this version.
     pub fn read(dir: &Path) -> Result<Self, DataError> {
         let path = dir.join(MANIFEST_FILE);
-        let file = File::open(&path).map_err(io("open", &path))?;
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let dir = dir.to_owned();
+                return Err(DataError::NotPrepared { dir });
+            }
+            opened => opened.map_err(io("open", &path))?,
+        };
         let mut bytes = Vec::new();
         let mut limited = file.take(MAX_MANIFEST_BYTES + 1);
         limited.read_to_end(&mut bytes).map_err(io("read", &path))?;

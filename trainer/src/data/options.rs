@@ -9,13 +9,16 @@ const MAX_NAME_BYTES: usize = 200;
 /// How a source's files hold documents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// By the file's extension: `jsonl` and `ndjson`, `parquet`; everything else is text.
+    /// By the file's extension: `jsonl` and `ndjson`, `parquet`; those of formats that hold text
+    /// among other things, such as `json`, `html` and `pdf`, are left out; everything else is text.
     #[default]
     Auto,
     /// A file is a document.
     Text,
     /// A line is a JSON object, one field of it a document.
     JsonLines,
+    /// Objects in an array, or one after the other; one field of each is a document.
+    Json,
     /// A row of a column is a document.
     Parquet,
     /// Tokens that another program made.

@@ -9,7 +9,7 @@ use super::manifest::{FORMAT, PartEntry, SourceEntry, TokenizerId};
 use super::walk::{Found, Walk};
 use super::write::Workplace;
 use super::{
-    DataClass, DataError, Format, MAX_VOCABULARY, Manifest, PrepareOptions, SourceOptions,
+    DataClass, DataError, Format, LeftOut, MAX_VOCABULARY, Manifest, PrepareOptions, SourceOptions,
     TOKENIZER_FILE, TokenFileFault, Tokenizer, foreign::TokenFile, io, tokenizer,
 };
 use std::fs;
@@ -30,6 +30,15 @@ pub struct PrepareProgress<'a> {
     pub total: u64,
 }
 
+/// What a preparation made, and what it left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// What the folder holds.
+    pub manifest: Manifest,
+    /// The files that were not taken.
+    pub left_out: LeftOut,
+}
+
 /// Takes a preparation's progress.
 pub(super) type Observer<'a> = &'a mut dyn FnMut(&PrepareProgress<'_>);
 
@@ -44,12 +53,13 @@ pub fn prepare(
     out: &Path,
     options: &PrepareOptions,
     progress: Observer<'_>,
-) -> Result<Manifest, DataError> {
+) -> Result<Prepared, DataError> {
     options.check(sources)?;
     for path in sources.iter().flat_map(|source| &source.paths) {
         fs::metadata(path).map_err(io("find", path))?;
     }
-    let workplace = Workplace::take(out)?;
+    let class = sources.iter().map(|source| source.class).max();
+    let workplace = Workplace::take(out, class.unwrap_or_default())?;
     refuse_out(sources, out)?;
     let scheme = Scheme::choose(sources, options)?;
     if scheme.file.is_some() {
@@ -69,9 +79,9 @@ pub fn prepare(
         ends.1 += entry.held_out.tokens;
         entries.push(entry);
     }
-    let files = intake.files();
-    drop(intake);
-    let manifest = manifest(entries, options, scheme.id, files)?;
+    let (files, left_out) = intake.end();
+    let manifest = manifest(entries, options, scheme.id);
+    refuse_nothing(&manifest, files, &left_out)?;
     let mut other = Vec::new();
     if let Some(bytes) = &scheme.file {
         workplace.file(TOKENIZER_FILE, bytes)?;
@@ -79,7 +89,7 @@ pub fn prepare(
     }
     manifest.check_size(out)?;
     workplace.finish(&manifest, &other)?;
-    Ok(manifest)
+    Ok(Prepared { manifest, left_out })
 }
 
 /// What turns this preparation's documents into tokens.
@@ -190,7 +200,7 @@ fn take_path(
     let mut walk = walk(source, path)?;
     while let Some(found) = walk.next()? {
         match found {
-            Found::NotFile => intake.note_no_file(),
+            Found::NotFile(path) => intake.note_no_file(&path),
             Found::File(path) => intake.take_file(&path, source)?,
         }
     }
@@ -229,10 +239,9 @@ fn manifest(
     sources: Vec<SourceEntry>,
     options: &PrepareOptions,
     tokenizer: TokenizerId,
-    files: u64,
-) -> Result<Manifest, DataError> {
+) -> Manifest {
     let class = sources.iter().map(|source| source.class).max();
-    let manifest = Manifest {
+    Manifest {
         format: FORMAT.to_owned(),
         name: options.name.clone(),
         class: class.unwrap_or(DataClass::Sovereign),
@@ -242,18 +251,26 @@ fn manifest(
         filters: options.filters,
         deduplicated: options.deduplicate,
         sources,
-    };
+    }
+}
+
+fn refuse_nothing(manifest: &Manifest, files: u64, left_out: &LeftOut) -> Result<(), DataError> {
     if manifest.documents() == 0 {
         let skipped = manifest.sources.iter().map(|s| s.skipped.total()).sum();
-        return Err(DataError::NoText { files, skipped });
+        let left_out = left_out.clone();
+        return Err(DataError::NoText {
+            files,
+            skipped,
+            left_out,
+        });
     }
     if manifest.held_out_tokens() == 0 {
         return Err(DataError::NothingHeldOut {
             tokens: manifest.training_tokens(),
-            percent: options.held_out_percent,
+            percent: manifest.held_out_percent,
         });
     }
-    Ok(manifest)
+    Ok(())
 }
 
 fn refuse_out(sources: &[SourceOptions], out: &Path) -> Result<(), DataError> {

@@ -3,6 +3,7 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
+mod leaving_out;
 mod preparing;
 mod properties;
 mod sources;
@@ -31,8 +32,8 @@ fn prepared_from(
     options: &PrepareOptions,
 ) -> Result<(TempDir, Manifest), DataError> {
     let out = tempfile::tempdir().expect("a temporary folder");
-    let manifest = prepare(sources, out.path(), options, &mut |_| {})?;
-    Ok((out, manifest))
+    let prepared = prepare(sources, out.path(), options, &mut |_| {})?;
+    Ok((out, prepared.manifest))
 }
 
 /// What lies in a folder, in name order.
@@ -67,11 +68,12 @@ fn a_folder_becomes_shards_in_name_order_with_the_end_of_each_file_held_out() {
     let out = tempfile::tempdir().expect("a temporary folder");
     let sources = [plain(source.path())];
     let options = PrepareOptions::default();
-    let manifest = prepare(&sources, out.path(), &options, &mut |at| {
+    let prepared = prepare(&sources, out.path(), &options, &mut |at| {
         seen.push((at.read, at.documents, at.bytes));
         assert_eq!(at.total, 10 + 20 + 12 + 4 + 5);
     })
     .expect("text");
+    let manifest = prepared.manifest;
     assert_eq!(seen.last(), Some(&(51, 2, 30)));
     assert!(seen.is_sorted());
     assert_eq!(manifest.documents(), 2);
@@ -178,14 +180,16 @@ fn what_cannot_be_prepared_is_refused_and_leaves_no_manifest() {
         refusal(&[], &options),
         DataError::NoText {
             files: 0,
-            skipped: 0
+            skipped: 0,
+            ..
         }
     ));
     assert!(matches!(
         refusal(&[("x", b"\xff")], &options),
         DataError::NoText {
             files: 1,
-            skipped: 1
+            skipped: 1,
+            ..
         }
     ));
     let short = refusal(&[("x", b"abc")], &options);

@@ -4,14 +4,15 @@ use super::{DataError, io};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file found, or something that is none.
+/// A file found, or something that is none; its path begins as the source's was given.
 pub(super) enum Found {
     File(PathBuf),
-    NotFile,
+    NotFile(PathBuf),
 }
 
 /// Walks one source, which is a file or a folder.
 pub(super) struct Walk {
+    given: PathBuf,
     root: PathBuf,
     extensions: Vec<String>,
     pending: Vec<PathBuf>,
@@ -23,6 +24,7 @@ impl Walk {
     pub(super) fn new(source: &Path, extensions: &[String]) -> Result<Self, DataError> {
         let root = fs::canonicalize(source).map_err(io("find", source))?;
         Ok(Self {
+            given: source.to_owned(),
             pending: vec![root.clone()],
             root,
             extensions: extensions.to_vec(),
@@ -39,14 +41,24 @@ impl Walk {
                 self.push_entries(&path)?;
             } else if kind.is_symlink() {
                 self.check_link(&path)?;
-                return Ok(Some(Found::NotFile));
+                return Ok(Some(Found::NotFile(self.as_given(&path))));
             } else if !kind.is_file() {
-                return Ok(Some(Found::NotFile));
+                return Ok(Some(Found::NotFile(self.as_given(&path))));
             } else if self.wanted(&path) {
-                return Ok(Some(Found::File(path)));
+                return Ok(Some(Found::File(self.as_given(&path))));
             }
         }
         Ok(None)
+    }
+
+    /// A path below the root, as people know it.
+    fn as_given(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.root) {
+            Ok(below) if below == Path::new("") => self.given.clone(),
+            Ok(below) if self.given == Path::new(".") => below.to_owned(),
+            Ok(below) => self.given.join(below),
+            Err(_) => path.to_owned(),
+        }
     }
 
     fn wanted(&self, path: &Path) -> bool {

@@ -5,7 +5,8 @@
 //! taken for data. What an interrupted preparation left in that folder is removed by the next one.
 
 use super::manifest::{MANIFEST_FILE, ShardFile, held_out_name, shard_name};
-use super::{DataError, Manifest, io};
+use super::{DataClass, DataError, Manifest, io};
+use crate::durable::{self, Access};
 use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -25,9 +26,9 @@ struct OpenShard {
 }
 
 impl OpenShard {
-    fn create(dir: &Path, name: String) -> Result<Self, DataError> {
+    fn create(dir: &Path, name: String, access: Access) -> Result<Self, DataError> {
         let path = dir.join(&name);
-        let file = File::create(&path).map_err(io("create", &path))?;
+        let file = access.create(&path).map_err(io("create", &path))?;
         Ok(Self {
             path,
             name,
@@ -63,6 +64,7 @@ impl OpenShard {
 /// The shards of the training or of the held-out tokens.
 pub(super) struct PartWriter {
     dir: PathBuf,
+    access: Access,
     name: fn(usize) -> String,
     width: u8,
     shard_bytes: u64,
@@ -72,9 +74,10 @@ pub(super) struct PartWriter {
 }
 
 impl PartWriter {
-    fn new(dir: &Path, name: fn(usize) -> String, width: u8, shard_bytes: u64) -> Self {
+    fn new(place: &Workplace, name: fn(usize) -> String, width: u8, shard_bytes: u64) -> Self {
         Self {
-            dir: dir.to_owned(),
+            dir: place.dir.clone(),
+            access: place.access,
             name,
             width,
             shard_bytes: shard_bytes - shard_bytes % u64::from(width),
@@ -105,7 +108,7 @@ impl PartWriter {
                 Some(shard) => shard,
                 None => {
                     self.shards += 1;
-                    OpenShard::create(&self.dir, (self.name)(self.shards - 1))?
+                    OpenShard::create(&self.dir, (self.name)(self.shards - 1), self.access)?
                 }
             };
             let room = (self.shard_bytes - shard.bytes).min(bytes.len() as u64) as usize;
@@ -134,6 +137,7 @@ impl PartWriter {
 pub(super) struct Workplace {
     out: PathBuf,
     dir: PathBuf,
+    access: Access,
     /// Whether the folder was made for this preparation.
     made: bool,
     _lock: File,
@@ -141,14 +145,23 @@ pub(super) struct Workplace {
 }
 
 impl Workplace {
-    /// Takes the folder `out`, which is created if it is absent.
-    pub(super) fn take(out: &Path) -> Result<Self, DataError> {
+    /// Takes the folder `out`, which is created if it is absent: what is sovereign for its owner
+    /// alone. A folder that is there keeps its mode, since it may hold other things.
+    pub(super) fn take(out: &Path, class: DataClass) -> Result<Self, DataError> {
+        let access = match class {
+            DataClass::Sovereign => Access::Owner,
+            DataClass::Public | DataClass::Shared => Access::Mask,
+        };
         let made = !out.exists();
-        fs::create_dir_all(out).map_err(io("create", out))?;
+        if !made && !out.is_dir() {
+            let out = out.to_owned();
+            return Err(DataError::OutNoFolder { out });
+        }
+        access.make_folder(out).map_err(io("create", out))?;
         let dir = out.join(WORKPLACE);
-        fs::create_dir_all(&dir).map_err(io("create", &dir))?;
+        access.make_folder(&dir).map_err(io("create", &dir))?;
         let path = dir.join(LOCK_FILE);
-        let lock = File::create(&path).map_err(io("create", &path))?;
+        let lock = access.create(&path).map_err(io("create", &path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -160,6 +173,7 @@ impl Workplace {
         let workplace = Self {
             out: out.to_owned(),
             dir,
+            access,
             made,
             _lock: lock,
             finished: false,
@@ -171,14 +185,14 @@ impl Workplace {
 
     /// Writers for the training tokens and for those held out.
     pub(super) fn writers(&self, width: u8, shard_bytes: u64) -> (PartWriter, PartWriter) {
-        let writer = |name| PartWriter::new(&self.dir, name, width, shard_bytes);
+        let writer = |name| PartWriter::new(self, name, width, shard_bytes);
         (writer(shard_name), writer(held_out_name))
     }
 
     /// Writes a file that is not tokens.
     pub(super) fn file(&self, name: &str, bytes: &[u8]) -> Result<(), DataError> {
         let path = self.dir.join(name);
-        crate::durable::write(&path, bytes).map_err(io("write", &path))
+        durable::write(&path, bytes, self.access).map_err(io("write", &path))
     }
 
     /// Refuses to overwrite a file.
@@ -202,7 +216,7 @@ impl Workplace {
             fs::rename(self.dir.join(name), &path).map_err(io("create", &path))?;
         }
         let path = self.out.join(MANIFEST_FILE);
-        let written = crate::durable::write(&path, &manifest.to_json());
+        let written = durable::write(&path, &manifest.to_json(), self.access);
         if let Err(error) = written {
             for name in &names {
                 // The error of the manifest is the one that counts.

@@ -1,5 +1,6 @@
 //! `archipel data …`: text in, token shards and a manifest out.
 
+mod left_out;
 mod prepare;
 mod progress;
 mod show;

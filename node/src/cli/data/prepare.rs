@@ -2,10 +2,11 @@
 
 use super::progress::Progress;
 use super::sources::{self, Described};
-use super::{charter_lines, show};
+use super::{charter_lines, left_out, show};
 use anyhow::bail;
 use archipel_trainer::data::{
-    DataClass, Filters, Format, PrepareOptions, SourceOptions, TokenFormat, prepare,
+    DataClass, DataError, Filters, Format, PrepareOptions, Prepared, SourceOptions, TokenFormat,
+    prepare,
 };
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
@@ -80,10 +81,11 @@ pub struct SourceArgs {
     /// Where it comes from [default: unknown].
     #[arg(long, value_name = "TEXT")]
     pub provenance: Option<String>,
-    /// How files hold documents [default: by their extension, text where it says nothing].
+    /// How files hold documents [default: by their extension, text where it says nothing; JSON,
+    /// tables, HTML, PDF, archives and the like are left out and named].
     #[arg(long, value_enum)]
     pub format: Option<FormatArg>,
-    /// The field or column that holds the text, in JSON lines and Parquet [default: text].
+    /// The field or column that holds the text, in JSON and Parquet [default: text].
     #[arg(long, value_name = "NAME")]
     pub field: Option<String>,
     /// From folders, take only files with this extension, such as txt; may be given several times.
@@ -142,6 +144,8 @@ pub enum FormatArg {
     Text,
     /// A line is a JSON object, one field of it a document.
     Jsonl,
+    /// An array's objects, or objects one after the other, one field of each a document.
+    Json,
     /// A row of a column is a document.
     Parquet,
     /// nanoGPT's .bin of 16-bit tokens.
@@ -169,6 +173,7 @@ impl From<FormatArg> for Format {
         match format {
             FormatArg::Text => Self::Text,
             FormatArg::Jsonl => Self::JsonLines,
+            FormatArg::Json => Self::Json,
             FormatArg::Parquet => Self::Parquet,
             FormatArg::Nanogpt => Self::Tokens(TokenFormat::NanoGpt),
             FormatArg::LlmC => Self::Tokens(TokenFormat::LlmC),
@@ -182,13 +187,19 @@ pub(super) fn run(args: &PrepareArgs) -> anyhow::Result<()> {
     let mut progress = Progress::new();
     let prepared = prepare(&sources, &args.out, &options, &mut |at| progress.show(at));
     progress.finish();
-    let manifest = prepared?;
+    let Prepared { manifest, left_out } = match prepared {
+        Err(DataError::NoText {
+            files, left_out, ..
+        }) => return Err(left_out::nothing_taken(files, &left_out)),
+        prepared => prepared?,
+    };
     print!("{}", show::page(&manifest));
+    left_out::tell(&left_out);
     eprintln!(
         "\nWrote {}. A node trains on it when its node.toml says\n\
          \x20 data = {}\n\
-         To declare it in the charter, add these lines, and `member = \"NAME\"` if it is one's own:\
-         \n{}",
+         To declare it in the charter, add these lines, and `member = \"NAME\"` if it\n\
+         is one's own:\n{}",
         args.out.display(),
         toml::Value::from(absolute(&args.out)),
         charter_lines(&manifest)

@@ -1,7 +1,7 @@
 //! `archipel data show`: the manifest in words, every shard checked.
 
 use super::{charter_lines, class_name};
-use crate::cli::text::{bytes, grouped, plural};
+use crate::cli::text::{bytes, grouped, plural, wrapped};
 use archipel_trainer::data::{Dataset, Filters, Manifest, SourceEntry, TokenizerId};
 use clap::Args;
 use std::fmt::Write as _;
@@ -72,7 +72,7 @@ pub(super) fn page(manifest: &Manifest) -> String {
     rows.push(("manifest", manifest.hash()));
     let mut out = String::new();
     for (label, text) in rows {
-        let _ = writeln!(out, "{label:15} {text}");
+        write_row(&mut out, label, &text);
     }
     if manifest.sources.len() > 1 {
         out.push_str(&sector_table(manifest));
@@ -82,6 +82,17 @@ pub(super) fn page(manifest: &Manifest) -> String {
         out.push('\n');
     }
     out
+}
+
+/// A row of the page, in as many lines of 80 columns as it needs.
+fn write_row(out: &mut String, label: &str, text: &str) {
+    let mut lines = wrapped(text, 64).into_iter();
+    let first = lines.next().unwrap_or_default();
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "{label:15} {first}");
+    for line in lines {
+        let _ = writeln!(out, "{:15} {line}", "");
+    }
 }
 
 fn shards(source: &SourceEntry) -> usize {
@@ -210,7 +221,7 @@ fn source_page(source: &SourceEntry) -> String {
         ("skipped", skipped(source)),
     ]);
     for (label, text) in rows {
-        let _ = writeln!(out, "  {label:13} {text}");
+        write_row(&mut out, &format!("  {label}"), &text);
     }
     out
 }

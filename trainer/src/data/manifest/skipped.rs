@@ -8,8 +8,15 @@ use serde::{Deserialize, Serialize};
 pub struct Skipped {
     /// Documents that are not UTF-8.
     pub not_utf8: u64,
-    /// Documents with a zero byte.
+    /// Documents of characters of 16 or 32 bits. Where there are none, manifests do not say so:
+    /// those written before this was told apart keep their hash.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub wide: u64,
+    /// Documents with bytes that no text has.
     pub binary: u64,
+    /// Files of formats that are not read unless one asks for it. As with `wide`, none is not told.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub other_formats: u64,
     /// Documents without content.
     pub empty: u64,
     /// Symbolic links that stay in their folder, pipes, sockets and devices.
@@ -34,12 +41,19 @@ pub struct Skipped {
     pub repeated_lines: u64,
 }
 
+/// As serde asks.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Skipped {
     /// The counts, each with what it counts in words.
-    pub fn counts(&self) -> [(u64, &'static str); 13] {
+    pub fn counts(&self) -> [(u64, &'static str); 15] {
         [
             (self.not_utf8, "not UTF-8"),
-            (self.binary, "with a zero byte"),
+            (self.wide, "UTF-16"),
+            (self.binary, "binary"),
+            (self.other_formats, "of other formats"),
             (self.empty, "empty"),
             (self.not_files, "links and devices"),
             (self.beyond_limit, "beyond the limit"),

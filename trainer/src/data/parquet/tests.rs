@@ -145,7 +145,9 @@ fn rows_without_text_are_refused_or_counted() {
         "{refused}"
     );
     options.skip_bad_lines = true;
-    let manifest = prepare(&sources, &out, &options, &mut |_| {}).expect("two rows");
+    let manifest = prepare(&sources, &out, &options, &mut |_| {})
+        .expect("two rows")
+        .manifest;
     let skipped = manifest.sources[0].skipped;
     assert_eq!(
         (manifest.documents(), skipped.bad_lines, skipped.empty),
