@@ -131,7 +131,7 @@ fn a_missing_or_wrong_unit() {
         (
             "[network]\nlatency = \"25 ms\"\n",
             "latency",
-            "that unit is not known here",
+            "write it without a space",
         ),
         (
             "[network]\nlatency = \"25MB\"\n",
@@ -421,13 +421,13 @@ fn times_that_cannot_be() {
         "after the end",
         &late,
         "round:100",
-        &["the run stops before"],
+        &["is not before the end, stop."],
     );
     four(
         "healed after the end",
         &heal("round:200"),
         "round:200",
-        &["the run stops before"],
+        &["is not before the end, stop."],
     );
     let swizzle = fault("swizzle", "for = \"10s\"\nevery = \"5s\"");
     four(

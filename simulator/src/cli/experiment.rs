@@ -108,6 +108,11 @@ fn named(name: &str) -> anyhow::Result<Experiment> {
     let path = Path::new(name);
     match experiment_named(name) {
         Some(experiment) if !path.is_file() => Ok(experiment),
+        None if !path.exists() => anyhow::bail!(
+            "{name}: there is no such file, and no experiment of that name{}: `archipel-sim \
+             experiment` lists what is built in",
+            super::meant(name, experiments())
+        ),
         _ => Ok(Experiment::load(path)?),
     }
 }

@@ -134,7 +134,7 @@ fn role(findings: &Findings, position: u32, at_us: u64) -> String {
     let Some(fault) = latest.first() else {
         return role;
     };
-    let when = match fault.to_us > at_us {
+    let when = match fault.to_us >= at_us {
         true => format!("since {}", units::clock(fault.from_us)),
         false => format!("until {}", units::clock(fault.to_us)),
     };
@@ -148,8 +148,26 @@ fn role(findings: &Findings, position: u32, at_us: u64) -> String {
 /// Who lies in the run, and how many lies the federation was to bear.
 fn cast(findings: &Findings, scenario: &Scenario) -> Vec<String> {
     let liars = findings.members.iter();
+    let since = |position: usize| {
+        let lie = |fault: &&crate::report::FaultFindings| {
+            fault.kind == "byzantine" && fault.targets.contains(&(position as u32))
+        };
+        let first = findings
+            .faults
+            .iter()
+            .filter(lie)
+            .map(|lie| lie.from_us)
+            .min();
+        first.map_or(String::new(), |us| {
+            format!(", from {} on", units::clock(us))
+        })
+    };
     let liars: Vec<String> = liars
-        .filter_map(|member| Some(format!("{} ({})", member.name, member.lies.as_ref()?)))
+        .enumerate()
+        .filter_map(|(position, member)| {
+            let lie = member.lies.as_ref()?;
+            Some(format!("{}: {lie}{}", member.name, since(position)))
+        })
         .collect();
     let all = scenario.members.len();
     let borne = match scenario.fault_model {

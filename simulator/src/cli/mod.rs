@@ -81,10 +81,27 @@ pub fn main() -> ExitCode {
     match code {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("archipel-sim: {error:#}");
+            eprintln!("archipel-sim: {}", in_words(&error));
             ExitCode::from(code_of(&error))
         }
     }
+}
+
+/// An error with its causes, each said once: many texts have that of their cause in them.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    text
+}
+
+/// ` (did you mean "lan8"?)`, where a name is near enough to one that there is.
+fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let nearest = crate::scenario::nearest(name, known);
+    nearest.map_or(String::new(), |name| format!(" (did you mean {name:?}?)"))
 }
 
 /// Says a line on standard output; whoever closed it does not want to hear it.
@@ -103,5 +120,21 @@ fn code_of(error: &anyhow::Error) -> u8 {
     match scenario || read {
         true => ScenarioError::EXIT_CODE,
         false => INTERNAL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = anyhow::anyhow!("no such file");
+        let said = in_words(&cause.context("cannot read x: no such file"));
+        assert_eq!(said, "cannot read x: no such file");
+        let failed: anyhow::Result<()> = Err(anyhow::anyhow!("no such file"));
+        let said = in_words(&failed.context("in y").expect_err("it failed"));
+        assert_eq!(said, "in y: no such file");
     }
 }

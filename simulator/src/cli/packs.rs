@@ -14,7 +14,10 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
         None => list(),
         Some(name) => match pack_named(name) {
             Some(pack) => super::say(pack.text.trim_end()),
-            None => anyhow::bail!("no pack is named {name:?}: `archipel-sim packs` lists them"),
+            None => anyhow::bail!(
+                "no pack is named {name:?}{}: `archipel-sim packs` lists them",
+                super::meant(name, packs().iter().map(|pack| pack.name))
+            ),
         },
     }
     Ok(0)

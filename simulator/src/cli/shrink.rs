@@ -38,12 +38,8 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
         "after   {}  ({runs} runs)",
         size(&shrunk.scenario, &shrunk.schedule)
     );
-    for window in &shrunk.schedule.windows {
-        println!(
-            "  {} {:?} {:?} {:?}",
-            window.fault, window.at, window.for_us, window.effect
-        );
-    }
+    let minimal = shrunk.scenario.fault_lines(&shrunk.schedule);
+    minimal.iter().for_each(|line| println!("  {line}"));
     let fault = outcome.fault().expect("what is kept fails");
     println!(
         "{} in round {}: {}",
@@ -57,8 +53,13 @@ pub(super) fn command(args: &Args) -> anyhow::Result<u8> {
     let out = args.out.clone().unwrap_or_else(beside);
     let mut findings = outcome.findings.as_deref().cloned().unwrap_or_default();
     findings.scenario = shrunk.scenario.to_text(&shrunk.schedule);
+    findings.minimal = minimal;
     folder::write(&out, &shrunk.scenario, &shrunk.schedule, &findings)?;
     println!("replay: archipel-sim replay {}", out.display());
+    println!(
+        "edit and run: archipel-sim run {} --out FOLDER",
+        out.join("scenario.toml").display()
+    );
     Ok(crate::fuzzing::campaign::code(&fault.invariant))
 }
 

@@ -135,7 +135,7 @@ fn bytes_text(findings: &Findings) -> String {
     };
     let each = |total: f64| units::bytes((total / members / rounds).round());
     format!(
-        "{} a member a round ({} payloads and states, {} control), {} messages",
+        "{} a member a round ({} bulk, {} control), {} messages",
         each(sum(true) + sum(false)),
         each(sum(true)),
         each(sum(false)),

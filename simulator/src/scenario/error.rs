@@ -273,20 +273,23 @@ pub enum Problem {
         fault_line: usize,
     },
     /// Something would begin after the end of the run.
-    #[error("{key}: the run stops before: begin earlier, or raise [stop]")]
+    #[error("{key}: {found:?} is not before the end, {stop}: begin earlier, or raise [stop]")]
     AfterStop {
         /// The key.
         key: String,
+        /// The moment found.
+        found: String,
+        /// What ends the run.
+        stop: String,
     },
 }
 
 /// The line, where the problem is on one.
 fn on_line(line: usize, problem: &Problem) -> String {
     match problem {
-        Problem::Absent { .. }
-        | Problem::Unreadable { .. }
-        | Problem::Folder { .. }
-        | Problem::TooLong { .. } => String::new(),
+        Problem::Absent { .. } | Problem::Unreadable { .. } | Problem::Folder { .. } => {
+            String::new()
+        }
         _ => format!(":{line}"),
     }
 }
@@ -294,7 +297,7 @@ fn on_line(line: usize, problem: &Problem) -> String {
 fn did_you_mean(nearest: &Option<String>) -> String {
     nearest
         .as_ref()
-        .map(|name| format!(", did you mean {name:?}?"))
+        .map(|name| format!(" (did you mean {name:?}?)"))
         .unwrap_or_default()
 }
 

@@ -12,6 +12,7 @@ use super::{
     network, plan,
     reading::{Field, Read, Source, Table, cut},
     sections, timing,
+    units::time_text,
 };
 use crate::schedule::{When, expand};
 use archipel_protocol::{charter::FaultModel, crypto::holds_secret_key};
@@ -235,19 +236,28 @@ fn check_times(
         When::At(us) => stop.sim_us.is_some_and(|stop| us >= stop),
         When::Round(round, _) => stop.rounds.is_some_and(|stop| round >= stop),
     };
+    let ends = match (stop.rounds, stop.sim_us) {
+        (Some(rounds), _) => format!("stop.rounds = {rounds}"),
+        (None, us) => format!("stop.sim_time = {:?}", time_text(us.unwrap_or_default())),
+    };
+    let refuse = |field: &Field<'_>| {
+        field.refuse(Problem::AfterStop {
+            key: field.key.clone(),
+            found: cut(field.as_text().unwrap_or_default()),
+            stop: ends.clone(),
+        })
+    };
     let tables = root.tables("fault")?;
     for (fault, table) in faults.iter().zip(&tables) {
         if let (true, Some(field)) = (after_stop(fault.at), table.field("at")) {
-            let key = field.key.clone();
-            return field.refuse(Problem::AfterStop { key });
+            return refuse(&field);
         }
     }
     let Some((heal, field)) = heal else {
         return Ok(());
     };
     if after_stop(heal.at) {
-        let key = field.key.clone();
-        return field.refuse(Problem::AfterStop { key });
+        return refuse(field);
     }
     match faults.iter().find(|fault| not_after(heal.at, fault.at)) {
         None => Ok(()),

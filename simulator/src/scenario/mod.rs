@@ -32,6 +32,7 @@ pub use model::{
     BandwidthModel, CheckSpec, Compute, Crypto, Duration, Expect, FaultDetail, FaultSpec, Heal,
     LearningSpec, Limits, LossBand, MemberSpec, Mode, NetworkSpec, Scenario, Stop, Sweep,
 };
+pub(crate) use nearest::nearest;
 pub use packs::{Pack, pack_named, packs};
 pub use plain::plain_plan;
 pub use sections::{INVARIANTS, invariant_meaning};

@@ -2,7 +2,7 @@
 
 /// The candidate that is fewest edits away, if it is near enough to have been meant: at most a
 /// third of the word's length, and at least two edits are forgiven. Ties go to the first.
-pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     /// Longer words are not compared: no key is as long.
     const LONGEST: usize = 64;
     let letters = word.chars().count();

@@ -265,7 +265,7 @@ fn alike(members: &[MemberSpec], regions: &[String], at: usize) -> usize {
     let first = &members[at];
     let of_group = members.iter().filter(|other| other.group == first.group);
     let count = of_group.count();
-    let whole = members[at..].iter().take(count).enumerate();
+    let mut whole = members[at..].iter().take(count).enumerate();
     let fits = |(number, other): (usize, &MemberSpec)| {
         let named = MemberSpec {
             name: format!("{}-{}", first.group, number + 1),
@@ -274,7 +274,7 @@ fn alike(members: &[MemberSpec], regions: &[String], at: usize) -> usize {
         };
         *other == named && regions[at + number] == regions[at]
     };
-    match members.len() - at >= count && whole.map(fits).all(|fits| fits) {
+    match members.len() - at >= count && whole.all(fits) {
         true => count,
         false => 1,
     }

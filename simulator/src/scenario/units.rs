@@ -70,7 +70,7 @@ pub(super) fn time_text(us: u64) -> String {
     let minutes_and_more = &TIMES[3..];
     if minutes_and_more
         .iter()
-        .any(|(_, unit, _)| us > 0 && u128::from(us) % unit == 0)
+        .any(|(_, unit, _)| us > 0 && u128::from(us).is_multiple_of(*unit))
     {
         return whole(u128::from(us), minutes_and_more);
     }
@@ -100,7 +100,7 @@ pub(super) fn bit_rate_text(bytes: u64) -> String {
 
 /// A number in the largest unit that it is a whole number of.
 fn whole(value: u128, units: &[(&str, u128, u128)]) -> String {
-    let fits = |(_, unit, _): &&(&str, u128, u128)| value > 0 && value % unit == 0;
+    let fits = |(_, unit, _): &&(&str, u128, u128)| value > 0 && value.is_multiple_of(*unit);
     let largest = units.iter().filter(fits).max_by_key(|(_, unit, _)| *unit);
     let (name, unit, _) = largest.unwrap_or(&units[0]);
     format!("{}{name}", value / unit)
@@ -118,6 +118,12 @@ fn decimal(parts: u64, digits: u32, unit: &str) -> String {
 }
 
 fn measure(text: &str, units: &[(&str, u128, u128)], most: u128) -> Result<u64, &'static str> {
+    if text.contains(char::is_whitespace) {
+        return Err("write it without a space");
+    }
+    if text.starts_with('-') {
+        return Err("it may not be negative");
+    }
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .ok_or("the unit is missing")?;
@@ -209,8 +215,8 @@ mod tests {
             ("1.s", "that is no number"),
             (".5s", "that is no number"),
             ("1..5s", "that is no number with at most nine decimals"),
-            ("-1s", "that unit is not known here"),
-            ("1 s", "that unit is not known here"),
+            ("-1s", "it may not be negative"),
+            ("1 s", "write it without a space"),
             ("1sec", "that unit is not known here"),
             ("0.5us", "that is finer than the smallest unit"),
             ("4000d", "that is too much"),

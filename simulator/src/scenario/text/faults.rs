@@ -15,6 +15,25 @@ use toml::Value;
 /// A kind of fault, and its keys.
 type Written = (&'static str, Vec<(&'static str, Value)>);
 
+impl Scenario {
+    /// The windows of a schedule in words, one a line, by the names of members and kinds.
+    pub fn fault_lines(&self, schedule: &Schedule) -> Vec<String> {
+        let line = |window: &Window| {
+            let (kind, keys) = written(self, &window.effect, window.for_us);
+            let keys = keys.iter().map(|(key, value)| format!(", {key} {value}"));
+            let lasts = window.for_us.map(|us| format!(", for {}", time_text(us)));
+            format!(
+                "{}: {kind}{}, at {}{}",
+                window.fault,
+                keys.collect::<String>(),
+                moment(window.at),
+                lasts.unwrap_or_default()
+            )
+        };
+        schedule.windows.iter().map(line).collect()
+    }
+}
+
 impl Text {
     pub(super) fn faults(&mut self, scenario: &Scenario, schedule: &Schedule) {
         let windows = &schedule.windows;
