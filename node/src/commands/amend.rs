@@ -129,11 +129,12 @@ fn chosen<'a>(beginning: &str, open: &'a [Open]) -> anyhow::Result<&'a Open> {
         ),
         (several, _) => ("several begin: give more of one of these", several.to_vec()),
     };
-    let lines = which.iter().map(|open| line(open));
+    let lines: Vec<String> = which.into_iter().map(line).collect();
     bail!(
-        "expected the hash of one open amendment, or its beginning, found `{}`, with which {found}\n{}",
+        "expected the hash of one open amendment, or its beginning, found `{}`, with which \
+         {found}\n{}",
         beginning.escape_debug(),
-        lines.collect::<Vec<_>>().join("\n")
+        lines.join("\n")
     )
 }
 
