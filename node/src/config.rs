@@ -76,8 +76,8 @@ settings! {
 pub enum ConfigError {
     /// There is no such file.
     #[error(
-        "expected a member's folder, found no {}: make one with `archipel init --dir {} --name \
-         NAME`", path.display(), dir.display()
+        "expected a member's folder, found no {}: name it with --dir, or make one with \
+         `archipel init --dir {} --name NAME`", path.display(), dir.display()
     )]
     Absent {
         /// The file.
@@ -320,7 +320,10 @@ fn keys() -> String {
 /// What the parser says, in one line and without its own list of the keys.
 fn complaint(message: &str) -> String {
     let lines: Vec<&str> = message.lines().map(str::trim).collect();
-    let whole = lines.join(", ");
+    // The one number among the settings.
+    let whole = lines
+        .join(", ")
+        .replace("expected u16", "expected a number from 1 to 1024");
     let end = whole.find(", expected one of").unwrap_or(whole.len());
     whole[..end].to_owned()
 }

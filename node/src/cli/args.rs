@@ -8,8 +8,6 @@ use std::path::PathBuf;
 pub const FOLDER: &str = "member-folder";
 
 /// Run the node, in the foreground, until Ctrl-C.
-///
-/// Ctrl-C, SIGTERM and SIGHUP end it in good order; a second one ends it at once.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct RunArgs {
     /// The member's folder, with node.toml and charter.toml.

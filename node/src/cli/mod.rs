@@ -63,6 +63,9 @@ pub enum Command {
     #[command(subcommand)]
     Data(DataCommand),
     /// Run the node of a member's folder, in the foreground.
+    ///
+    /// Ctrl-C, SIGTERM and SIGHUP end it in good order, a second one at once. Under `nohup` it
+    /// outlives its terminal.
     Run(RunArgs),
     /// Check what this machine and a member's folder have, and say what to do about the rest.
     Doctor(DoctorArgs),

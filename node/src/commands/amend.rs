@@ -123,15 +123,18 @@ fn chosen<'a>(beginning: &str, open: &'a [Open]) -> anyhow::Result<&'a Open> {
             "expected an open amendment, found none: see `archipel charter amendments`, and \
              `archipel charter propose`"
         ),
-        ([], all) => ("none", all.iter().collect()),
-        (several, _) => ("several", several.to_vec()),
+        ([], all) => (
+            "none begins: give that of one of these",
+            all.iter().collect(),
+        ),
+        (several, _) => ("several begin: give more of one of these", several.to_vec()),
     };
-    let lines = which.iter().map(|open| line(open));
+    let lines: Vec<String> = which.into_iter().map(line).collect();
     bail!(
-        "expected the hash of one open amendment, or its beginning, found `{}`, with which {found} \
-         begins: give more of one of these\n{}",
+        "expected the hash of one open amendment, or its beginning, found `{}`, with which \
+         {found}\n{}",
         beginning.escape_debug(),
-        lines.collect::<Vec<_>>().join("\n")
+        lines.join("\n")
     )
 }
 

@@ -33,6 +33,15 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
+    /// There is no such file.
+    #[error(
+        "expected the secret key {}, found no such file: restore it from its backup, or name its \
+         place as `key` in node.toml", path.display()
+    )]
+    Absent {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file cannot be read or written.
     #[error("cannot {action} the key {}: {source}", path.display())]
     Io {
@@ -135,10 +144,15 @@ impl SecretKey {
     /// # Errors
     /// A file that is absent, open to others, or no key.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let failed = |source| KeyError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
+        let failed = |source: std::io::Error| match source.kind() {
+            std::io::ErrorKind::NotFound => KeyError::Absent {
+                path: path.to_owned(),
+            },
+            _ => KeyError::Io {
+                action: "read",
+                path: path.to_owned(),
+                source,
+            },
         };
         let file = File::open(path).map_err(failed)?;
         #[cfg(unix)]
@@ -229,6 +243,17 @@ mod tests {
             "{error}"
         );
         assert!(error.to_string().contains("chmod 600"));
+    }
+
+    #[test]
+    fn a_lost_key_is_asked_for_from_its_backup() {
+        let (_dir, path) = saved("");
+        std::fs::remove_file(&path).expect("ours");
+        let error = SecretKey::load(&path).expect_err("it is gone");
+        assert!(
+            error.to_string().contains("restore it from its backup"),
+            "{error}"
+        );
     }
 
     #[test]

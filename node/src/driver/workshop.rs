@@ -397,3 +397,29 @@ fn log_refusals(report: &FetchReport) {
         tracing::warn!("{} sent wrong bytes: {refusal}", member.short());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_that_the_disk_lost_is_no_reason_to_end() {
+        let (hash, path) = (BlobHash([1; 32]), std::path::PathBuf::from("blobs/b3"));
+        let missing = StoreError::BlobMissing {
+            hash,
+            path: path.clone(),
+        };
+        let damaged = StoreError::BlobDamaged {
+            path: path.clone(),
+            expected: hash,
+            found: BlobHash([2; 32]),
+        };
+        for lost in [missing, damaged] {
+            assert!(is_lost_payload(
+                &anyhow::Error::new(lost).context("folding")
+            ));
+        }
+        let stopped = anyhow::Error::new(StoreError::Stopped { path });
+        assert!(!is_lost_payload(&stopped));
+    }
+}
