@@ -12,6 +12,7 @@
 mod decimal;
 mod error;
 mod fault;
+pub mod fields;
 pub mod plan;
 mod signed;
 
