@@ -12,7 +12,7 @@ mod init;
 pub(crate) mod text;
 
 pub use charter::CharterCommand;
-pub(crate) use charter::read_plan;
+pub(crate) use charter::{DEFAULT_GFLOPS, Offer, read_plan};
 pub use data::DataCommand;
 pub use files::{FileError, read_charter, read_text, read_text_as, replace_file, write_new_file};
 pub use init::{InitArgs, init};

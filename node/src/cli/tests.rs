@@ -176,6 +176,10 @@ fn each_refusal_to_add_a_member_says_what_was_found() {
             "found alpha twice",
         ),
         (
+            &["charter", "add-member", &charter, "alpha", key],
+            "alpha is listed with this key already: nothing was changed",
+        ),
+        (
             &["charter", "add-member", &charter, "gamma", key],
             "gamma has the key",
         ),
@@ -473,4 +477,58 @@ fn a_key_is_not_made_among_other_files_unless_that_is_said() {
 #[test]
 fn every_argument_is_declared_soundly() {
     Cli::grammar().debug_assert();
+}
+
+#[test]
+fn comments_stay_from_the_first_member_to_the_last_signature() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (charter, dirs) = found(folder.path(), &["alpha", "beta"]);
+    let path = Path::new(&charter);
+    let written = read_text(path, 1 << 20).expect("a charter");
+    assert!(written.contains("# Rounds after which the run ends."));
+    let remark = "# we said twenty: 3\u{202f}h, Zürich\nrounds = 20 # agreed\n";
+    let commented = written.replace("rounds = 20\n", remark);
+    replace_file(path, &commented).expect("ours");
+    for dir in &dirs {
+        archipel(&["charter", "sign", &charter, "--dir", dir]).expect("a member signs");
+    }
+    archipel(&["charter", "verify", &charter]).expect("comments are not signed");
+    let signed = read_text(path, 1 << 20).expect("a charter");
+    assert!(signed.starts_with(&commented), "{signed}");
+    archipel(&["charter", "sign", &charter, "--dir", &dirs[0]]).expect("again");
+    assert_eq!(read_text(path, 1 << 20).expect("a charter"), signed);
+    let other = stranger(folder.path());
+    let line = line(&other).join(" ");
+    archipel(&["charter", "add-member", &charter, &line]).expect("a third");
+    let longer = read_text(path, 1 << 20).expect("a charter");
+    assert!(longer.starts_with(&commented), "{longer}");
+}
+
+#[test]
+fn the_help_of_a_new_charter_names_the_file_of_held_out_bytes() {
+    use clap::CommandFactory;
+    let mut cli = Cli::command();
+    let new = cli.find_subcommand_mut("charter").and_then(|charter| {
+        charter
+            .find_subcommand_mut("new")
+            .map(|new| new.render_help().to_string())
+    });
+    let help = new.expect("the command is there");
+    assert!(help.contains(crate::driver::HOLDOUT_FILE), "{help}");
+    assert_eq!(help.matches("made for accelerators").count(), 2, "{help}");
+}
+
+#[test]
+fn the_plan_of_another_charter_is_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (charter, _) = found(folder.path(), &["alpha"]);
+    let out = folder.path().join("next.toml").display().to_string();
+    archipel(&[
+        "charter", "new", "--name", "next", "--plan", &charter, "--out", &out,
+    ])
+    .expect("a charter has a plan");
+    let [mine, theirs] = [&charter, &out].map(|path| read_charter(Path::new(path)));
+    let (mine, theirs) = (mine.expect("a charter"), theirs.expect("a charter"));
+    assert_eq!(mine.charter.plan, theirs.charter.plan);
+    assert!(theirs.charter.members.is_empty());
 }

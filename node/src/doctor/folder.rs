@@ -2,7 +2,7 @@
 
 use super::{Finding, Verdict, access};
 use crate::{
-    cli::{grouped, plural, told},
+    cli::{DEFAULT_GFLOPS, Offer, grouped, plural, told},
     config::NodeConfig,
     control::{Answer, ControlError, MemberLine, Request, ask},
     driver::{
@@ -64,9 +64,10 @@ impl Folder {
         self.examined.site.as_ref()
     }
 
-    /// Parameters of the charter's model.
-    pub(super) fn parameters(&self) -> Option<u64> {
-        Some(self.site()?.layout.parameters() as u64)
+    /// What the charter asks of this site.
+    pub(super) fn offer(&self) -> Option<Offer> {
+        let site = self.site()?;
+        Some(Offer::new(&site.charter, DEFAULT_GFLOPS, site.threads()))
     }
 
     /// Threads that the configuration asks for.

@@ -1,29 +1,22 @@
 //! Processor, threads, memory and disk.
 
 use super::{Finding, clock, folder::Folder};
-use crate::cli::{bytes, grouped, plural};
+use crate::cli::{Offer, bytes, plural};
 use std::{fs, path::Path};
 
-/// Bytes of memory a node takes besides its model.
-const NODE_BYTES: u64 = 256 << 20;
-/// Bytes of memory a parameter takes at the peak of a round: weights, gradient, both moments, the
-/// state trained from, the update, its residual, and the next state's three vectors.
-const BYTES_PER_PARAMETER: u64 = 48;
-/// Bytes of disk a parameter takes: two states of three vectors, and a snapshot with its moments.
-const DISK_PER_PARAMETER: u64 = 36;
 /// Below this a disk has no room for a log.
 const LEAST_DISK: u64 = 64 << 20;
 
 pub(super) fn findings(member: Option<&Folder>) -> Vec<Finding> {
-    let parameters = member.and_then(Folder::parameters);
+    let offer = member.and_then(Folder::offer);
     let wanted = member.and_then(Folder::threads);
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let place = member.map_or(Path::new("."), |member| member.dir());
     vec![
         processor(),
         threads(wanted),
-        memory(&meminfo, parameters),
-        disk(place, parameters),
+        memory(&meminfo, offer.as_ref().map(Offer::memory_bytes)),
+        disk(place, offer.as_ref().map(Offer::disk_bytes)),
         clock::finding(),
     ]
 }
@@ -79,7 +72,7 @@ fn kibibytes(meminfo: &str, key: &str) -> Option<u64> {
     Some(number.trim().parse::<u64>().ok()?.saturating_mul(1024))
 }
 
-fn memory(meminfo: &str, parameters: Option<u64>) -> Finding {
+fn memory(meminfo: &str, needed: Option<u64>) -> Finding {
     let figures = (
         kibibytes(meminfo, "MemTotal"),
         kibibytes(meminfo, "MemAvailable"),
@@ -88,22 +81,17 @@ fn memory(meminfo: &str, parameters: Option<u64>) -> Finding {
         return Finding::note("memory", "this system does not say how much there is");
     };
     let found = format!("{} available of {}", bytes(available), bytes(total));
-    let needed = NODE_BYTES + BYTES_PER_PARAMETER.saturating_mul(parameters.unwrap_or(0));
-    let found = match parameters {
-        Some(count) => format!(
-            "{found}; a model of {} parameters needs about {}",
-            grouped(count),
-            bytes(needed)
-        ),
+    let found = match needed {
+        Some(needed) => format!("{found}; this charter needs about {}", bytes(needed)),
         None => found,
     };
-    match available < needed {
+    match needed.is_some_and(|needed| available < needed) {
         true => Finding::note("memory", found).advise("end other programs, or add memory"),
         false => Finding::good("memory", found),
     }
 }
 
-fn disk(place: &Path, parameters: Option<u64>) -> Finding {
+fn disk(place: &Path, needed: Option<u64>) -> Finding {
     let free = match rustix::fs::statvfs(place) {
         Ok(figures) => figures.f_bavail.saturating_mul(figures.f_frsize),
         Err(error) => {
@@ -111,12 +99,9 @@ fn disk(place: &Path, parameters: Option<u64>) -> Finding {
             return Finding::bad("disk", found).advise("name a folder on a disk that is there");
         }
     };
-    let needed = LEAST_DISK.max(DISK_PER_PARAMETER.saturating_mul(parameters.unwrap_or(0)));
+    let needed = LEAST_DISK.max(needed.unwrap_or(0));
     let found = format!("{} free at {}", bytes(free), place.display());
-    let advice = format!(
-        "make room: a member needs about {} for states",
-        bytes(needed)
-    );
+    let advice = format!("make room: a member needs about {} in all", bytes(needed));
     match free {
         free if free < LEAST_DISK => Finding::bad("disk", found).advise(advice),
         free if free < needed => Finding::note("disk", found).advise(advice),
@@ -133,16 +118,19 @@ mod tests {
         "MemTotal:       16384000 kB\nMemFree:  1 kB\nMemAvailable:    8192000 kB\n";
 
     #[test]
-    fn memory_is_measured_against_the_model() {
-        let enough = memory(MEMINFO, Some(15_000_000));
+    fn memory_is_measured_against_the_charter() {
+        let enough = memory(MEMINFO, Some(1 << 30));
         assert_eq!(enough.verdict, Verdict::Good, "{enough:?}");
         assert!(
             enough.found.starts_with("7.8 GiB available of 16 GiB"),
             "{enough:?}"
         );
-        let little = memory(MEMINFO, Some(1_000_000_000));
+        let little = memory(MEMINFO, Some(45 << 30));
         assert_eq!(little.verdict, Verdict::Note);
-        assert!(little.found.contains("needs about 45 GiB"), "{little:?}");
+        assert!(
+            little.found.contains("this charter needs about 45 GiB"),
+            "{little:?}"
+        );
         assert_eq!(memory("MemTotal: much\n", None).verdict, Verdict::Note);
         assert_eq!(memory("", Some(u64::MAX)).verdict, Verdict::Note);
     }

@@ -94,7 +94,7 @@ fn a_members_folder_is_looked_at_file_by_file() {
     assert!(
         finding(&whole, "memory")
             .found
-            .contains("parameters needs about")
+            .contains("this charter needs about")
     );
 
     let charter = dir.join("charter.toml");

@@ -1,10 +1,11 @@
 //! `archipel charter add-member`: one more line in the list of members.
 
+use super::document::CharterFile;
 use super::role_name;
-use crate::cli::{read_charter, replace_file, text};
+use crate::cli::text;
 use crate::commands::refuse_secret;
 use anyhow::bail;
-use archipel_protocol::charter::{CharterError, CharterMember, MemberRole, SignedCharter};
+use archipel_protocol::charter::{Charter, CharterError, CharterMember, MemberRole};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -36,13 +37,15 @@ pub enum RoleArg {
 }
 
 pub(super) fn run(args: &AddMemberArgs) -> anyhow::Result<()> {
-    let mut signed = read_charter(&args.file)?;
-    let dropped = add(&mut signed, parse_line(&args.line, args.role)?)?;
-    replace_file(&args.file, &signed.to_toml()?)?;
-    let charter = &signed.charter;
-    let added = charter.members.last().expect("one was just added");
-    let role = role_name(added.role);
-    eprintln!("Added {} as {role} to {}.", added.name, args.file.display());
+    let mut file = CharterFile::open(&args.file)?;
+    let member = parse_line(&args.line, args.role)?;
+    check(&file.signed().charter, &member)?;
+    let dropped = file.remove_signatures();
+    let (name, role) = (member.name.clone(), role_name(member.role));
+    file.add_member(member);
+    file.save()?;
+    let charter = &file.signed().charter;
+    eprintln!("Added {name} as {role} to {}.", args.file.display());
     if dropped > 0 {
         let signatures = text::plural(dropped, "signature");
         eprintln!("Removed {signatures}: they were for the charter before. Sign it again.");
@@ -86,10 +89,19 @@ fn parse_line(line: &[String], role: RoleArg) -> anyhow::Result<CharterMember> {
     })
 }
 
-/// Adds a member; returns how many signatures that made void.
-fn add(signed: &mut SignedCharter, member: CharterMember) -> anyhow::Result<usize> {
-    signed.charter.members.push(member);
-    match signed.charter.validate() {
+/// Refuses a member that a charter cannot list beside the others.
+fn check(charter: &Charter, member: &CharterMember) -> anyhow::Result<()> {
+    let listed = charter.member(&member.id);
+    if listed.is_some_and(|listed| listed.name == member.name) {
+        bail!(
+            "{} is listed with this key already: nothing was changed. Its role and addresses are \
+             edited in the file",
+            member.name
+        );
+    }
+    let mut longer = charter.clone();
+    longer.members.push(member.clone());
+    match longer.validate() {
         // Wrong about the list itself: refused. What else is missing comes later.
         Err(
             error @ (CharterError::Members { .. }
@@ -99,6 +111,6 @@ fn add(signed: &mut SignedCharter, member: CharterMember) -> anyhow::Result<usiz
             | CharterError::Addresses { .. }
             | CharterError::Address { .. }),
         ) => Err(error.into()),
-        _ => Ok(std::mem::take(&mut signed.signatures).len()),
+        _ => Ok(()),
     }
 }

@@ -1,6 +1,8 @@
 //! `archipel charter …`: the founding document, from a template to all signatures.
 
 mod add_member;
+mod document;
+mod merge;
 mod new;
 mod offer;
 mod show;
@@ -11,11 +13,15 @@ use super::args::{AmendmentsArgs, ProposeArgs, VoteArgs};
 use crate::commands;
 use add_member::AddMemberArgs;
 use archipel_protocol::charter::{Charter, CharterMember, MemberRole, SignedCharter};
+use archipel_protocol::crypto::{Ed25519Verifier, Role, Verifier};
 use clap::Subcommand;
+use merge::MergeArgs;
 use new::NewArgs;
 pub(crate) use new::read_plan;
+pub(crate) use offer::{DEFAULT_GFLOPS, Offer};
 use show::ShowArgs;
 use sign::SignArgs;
+use std::path::Path;
 use verify::VerifyArgs;
 
 /// The commands on a charter file.
@@ -27,6 +33,8 @@ pub enum CharterCommand {
     AddMember(AddMemberArgs),
     /// Sign a charter as a member.
     Sign(SignArgs),
+    /// Join the signatures of copies that were signed side by side.
+    Merge(MergeArgs),
     /// Check a charter and all its signatures.
     Verify(VerifyArgs),
     /// Show a charter, and what it asks of a site.
@@ -44,6 +52,7 @@ pub(super) fn run(command: CharterCommand) -> anyhow::Result<()> {
         CharterCommand::New(args) => new::run(&args),
         CharterCommand::AddMember(args) => add_member::run(&args),
         CharterCommand::Sign(args) => sign::run(&args),
+        CharterCommand::Merge(args) => merge::run(&args),
         CharterCommand::Verify(args) => verify::run(&args),
         CharterCommand::Show(args) => show::run(&args),
         CharterCommand::Propose(args) => commands::propose(&args),
@@ -52,12 +61,62 @@ pub(super) fn run(command: CharterCommand) -> anyhow::Result<()> {
     }
 }
 
-/// The voting members whose signature is not in the file.
+/// What a member's signature says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It is of this charter.
+    Signed,
+    /// It is of another text: the charter was changed after the member signed.
+    Void,
+    /// There is none.
+    Missing,
+}
+
+impl Standing {
+    fn of(signed: &SignedCharter, member: &CharterMember) -> Self {
+        let Some(found) = signed.signatures.iter().find(|s| s.member == member.id) else {
+            return Self::Missing;
+        };
+        let run_id = signed.run_id();
+        match Ed25519Verifier.verify(&member.id, Role::Charter, &run_id.0, &found.signature) {
+            true => Self::Signed,
+            false => Self::Void,
+        }
+    }
+}
+
+/// The voting members without a signature of this charter.
 fn unsigned(signed: &SignedCharter) -> Vec<&CharterMember> {
-    let has = |member: &CharterMember| signed.signatures.iter().any(|s| s.member == member.id);
     voting(&signed.charter)
-        .filter(|member| !has(member))
+        .filter(|member| Standing::of(signed, member) != Standing::Signed)
         .collect()
+}
+
+/// The members whose signature is of another text.
+fn void(signed: &SignedCharter) -> Vec<&CharterMember> {
+    let members = signed.charter.members.iter();
+    members
+        .filter(|member| Standing::of(signed, member) == Standing::Void)
+        .collect()
+}
+
+/// Who has still to sign, and what comes after.
+fn report_signatures(signed: &SignedCharter, file: &Path) {
+    let void = void(signed);
+    if !void.is_empty() {
+        eprintln!(
+            "Void, since the charter was changed after they signed: {}. They sign again.",
+            names(&void)
+        );
+    }
+    match unsigned(signed).as_slice() {
+        [] => eprintln!(
+            "All voting members have signed: check it with `archipel charter verify {}`; then \
+             each site puts it into its folder as charter.toml.",
+            file.display()
+        ),
+        missing => eprintln!("Still to sign: {}.", names(missing)),
+    }
 }
 
 fn voting(charter: &Charter) -> impl Iterator<Item = &CharterMember> {

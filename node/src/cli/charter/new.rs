@@ -1,6 +1,9 @@
 //! `archipel charter new`: a charter without members, from a preset or a plan file.
 
-use crate::cli::{read_text_as, write_new_file};
+use super::offer::{DEFAULT_GFLOPS, speed};
+use crate::cli::{read_charter, read_text_as, write_new_file};
+use crate::config::CHARTER_FILE;
+use crate::driver::HOLDOUT_FILE;
 use anyhow::{Context, bail};
 use archipel_protocol::charter::{
     Charter, FaultModel, MAX_CHARTER_BYTES, Plan, SignedCharter, is_name,
@@ -13,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Write a charter without members.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct NewArgs {
-    /// The file to write; it must not exist.
+    /// The file to write, in which a comment says what each field means; it must not exist.
     #[arg(long, value_name = "FILE", default_value = "charter.toml")]
     pub out: PathBuf,
     /// The federation's name: 1 to 64 of a-z 0-9 -.
@@ -22,7 +25,8 @@ pub struct NewArgs {
     /// The plan to start from.
     #[arg(long, value_enum, default_value_t = Preset::Nano, conflicts_with = "plan")]
     pub preset: Preset,
-    /// A plan of your own: the [charter.plan…] tables of a charter, without `charter.plan`.
+    /// A plan of your own: a charter that has it, or a file of its [charter.plan…] tables alone,
+    /// without `charter.plan`.
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
     /// What members assume of each other.
@@ -34,7 +38,8 @@ pub struct NewArgs {
     /// Rounds after which the run ends [default: the plan's].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub rounds: Option<u64>,
-    /// Held-out bytes that all members evaluate on; each needs a copy of this file.
+    /// Held-out bytes that all members evaluate states on. Each member puts a copy of this file
+    /// into its folder (the DIR of `archipel init --dir DIR`) as holdout.bin.
     #[arg(long, value_name = "FILE")]
     pub holdout: Option<PathBuf>,
 }
@@ -48,9 +53,11 @@ pub enum Preset {
     Micro,
     /// 15 M parameters, context 512: minutes a round on a server's cores.
     Small,
-    /// 125 M parameters, context 1024, sparse updates of 3.5 MB: an accelerator a site.
+    /// 125 M parameters, context 1024, sparse updates of 2.5 MB: made for accelerators, one a
+    /// site; 23 hours a round on two cores.
     Base,
-    /// 1.1 G parameters, context 2048, sparse updates of 30 MB: several accelerators a site.
+    /// 1.1 G parameters, context 2048, sparse updates of 21 MB: made for accelerators, several a
+    /// site; 32 days a round on two cores.
     #[value(name = "1b")]
     Billion,
     /// The demo's: 0.13 M parameters, an outer step for few rounds.
@@ -84,20 +91,30 @@ pub enum Faults {
 
 pub(super) fn run(args: &NewArgs) -> anyhow::Result<()> {
     let charter = draft(args)?;
-    let text = SignedCharter::new(charter).to_toml()?;
+    let note = speed(&charter.plan, DEFAULT_GFLOPS);
+    let holdout = charter.plan.data.holdout.is_some();
+    let text = SignedCharter::new(charter).to_annotated_toml(&note)?;
     write_new_file(&args.out, &text)?;
     let out = args.out.display();
+    eprintln!("Wrote {out}, a charter without members.\n{note}\n");
     eprintln!(
-        "Wrote {out}, a charter without members.\n\n\
-         Next:\n\
+        "Next:\n\
          \x20 1. Read the plan in it and change what should be otherwise.\n\
          \x20 2. archipel charter add-member {out} LINE, with the line that each site's\n\
          \x20    `archipel init` printed.\n\
          \x20 3. Send the file round: each site reads what it gives with `archipel charter show`\n\
-         \x20    and signs with `archipel charter sign`.\n\
+         \x20    and signs with `archipel charter sign`. Copies that were signed side by side are\n\
+         \x20    joined by `archipel charter merge`.\n\
          \x20 4. archipel charter verify {out}; then each site puts it into its folder as\n\
-         \x20    charter.toml."
+         \x20    {CHARTER_FILE}."
     );
+    if let (Some(path), true) = (&args.holdout, holdout) {
+        eprintln!(
+            "\x20 5. Send {} round as well: each site puts a copy into its folder as\n\
+             \x20    {HOLDOUT_FILE}.",
+            path.display()
+        );
+    }
     Ok(())
 }
 
@@ -140,9 +157,15 @@ fn draft(args: &NewArgs) -> anyhow::Result<Charter> {
     })
 }
 
-/// Reads a plan of a person's own.
+/// Reads a plan of a person's own: alone in its file, or in a charter.
 pub(crate) fn read_plan(path: &Path) -> anyhow::Result<Plan> {
     let text = read_text_as("a plan", path, MAX_CHARTER_BYTES)?;
+    if text
+        .parse::<toml::Table>()
+        .is_ok_and(|table| table.contains_key("charter"))
+    {
+        return Ok(read_charter(path)?.charter.plan);
+    }
     toml::from_str(&text).with_context(|| {
         format!(
             "{}: expected a plan in TOML, found another text",

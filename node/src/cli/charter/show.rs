@@ -1,9 +1,10 @@
 //! `archipel charter show`: the charter in words, and what it asks of a site.
 
-use super::offer::{Offer, Term};
-use super::{names, role_name, unsigned, voting};
+use super::offer::{DEFAULT_GFLOPS, Offer, Term, speed as speed_of};
+use super::{Standing, names, role_name, unsigned, voting};
 use crate::cli::read_charter;
 use crate::cli::text::{bytes, duration, grouped, plural, wrapped};
+use crate::driver::HOLDOUT_FILE;
 use archipel_protocol::charter::plan::{
     AggregationRule, InnerOptimizer, InnerPlan, MixtureEntry, OuterRule, Tokenizer,
 };
@@ -14,10 +15,10 @@ use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A guess for two processor cores.
-const DEFAULT_GFLOPS: f64 = 20.0;
-/// Columns of a page.
+/// The widest a page gets, and how wide it is where nobody says.
 const WIDTH: usize = 100;
+/// The narrowest that is worth a page.
+const MIN_WIDTH: usize = 60;
 /// Columns of a label and the space after it.
 const INDENT: usize = 16;
 
@@ -31,6 +32,10 @@ pub struct ShowArgs {
     /// processor cores.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_GFLOPS, value_parser = speed)]
     pub gflops: f64,
+    /// Threads that this site trains with [default: all cores of this machine].
+    #[arg(long, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(crate::config::MAX_THREADS)))]
+    pub threads: Option<u16>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -45,12 +50,29 @@ fn speed(text: &str) -> Result<f64, String> {
 
 pub(super) fn run(args: &ShowArgs) -> anyhow::Result<()> {
     let signed = read_charter(&args.file)?;
+    let machine = (args.gflops, args.threads.map_or_else(cores, usize::from));
     if args.json {
-        println!("{}", object(&signed, args.gflops));
+        println!("{}", object(&signed, machine));
     } else {
-        print!("{}", page(&signed, args.gflops));
+        let columns = console::Term::stdout().size_checked();
+        let width = columns.map_or(WIDTH, |(_, columns)| usize::from(columns));
+        print!("{}", page(&signed, machine, width.clamp(MIN_WIDTH, WIDTH)));
     }
     Ok(())
+}
+
+/// Cores of this machine.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What a site computes with: 10⁹ operations a second, and threads.
+type Machine = (f64, usize);
+
+/// A page as it grows.
+struct Page {
+    text: String,
+    width: usize,
 }
 
 /// How many votes are needed, and what that withstands, in one sentence.
@@ -87,7 +109,7 @@ pub(super) fn agreement(charter: &Charter) -> String {
 
 /// What signing means for a site, in one sentence.
 pub(super) fn summary(charter: &Charter, file: &Path) -> String {
-    let offer = Offer::new(charter, DEFAULT_GFLOPS);
+    let offer = Offer::new(charter, DEFAULT_GFLOPS, cores());
     format!(
         "A member gives about {} of memory and {} of disk, and receives about {} a day, for {} \
          rounds: see `archipel charter show {}`.",
@@ -99,19 +121,22 @@ pub(super) fn summary(charter: &Charter, file: &Path) -> String {
     )
 }
 
-/// The whole page, at most 100 columns wide unless a name or address is longer.
-fn page(signed: &SignedCharter, gflops: f64) -> String {
-    let mut out = String::new();
-    head(&mut out, signed);
-    members(&mut out, signed);
-    plan(&mut out, &signed.charter.plan);
+/// The whole page, no wider than `width` unless a name or address is longer.
+fn page(signed: &SignedCharter, machine: Machine, width: usize) -> String {
+    let mut page = Page {
+        text: String::new(),
+        width,
+    };
+    head(&mut page, signed);
+    members(&mut page, signed);
+    plan(&mut page, &signed.charter.plan);
     if signed.charter.plan.validate(usize::MAX, usize::MAX).is_ok() {
-        offer(&mut out, &signed.charter, gflops);
+        offer(&mut page, &signed.charter, machine);
     }
-    out
+    page.text
 }
 
-fn head(out: &mut String, signed: &SignedCharter) {
+fn head(out: &mut Page, signed: &SignedCharter) {
     let charter = &signed.charter;
     line(out, "federation", &printable(&charter.name));
     line(out, "run", &signed.run_id().to_string());
@@ -133,9 +158,9 @@ fn head(out: &mut String, signed: &SignedCharter) {
     }
 }
 
-fn members(out: &mut String, signed: &SignedCharter) {
+fn members(out: &mut Page, signed: &SignedCharter) {
     let members = &signed.charter.members;
-    out.push_str(if members.is_empty() {
+    out.text.push_str(if members.is_empty() {
         "\nMembers: none yet\n"
     } else {
         "\nMembers\n"
@@ -146,19 +171,20 @@ fn members(out: &mut String, signed: &SignedCharter) {
         .max()
         .unwrap_or(0);
     for member in members {
-        let signature = match signed.signatures.iter().any(|s| s.member == member.id) {
-            true => "signed",
-            false => "-",
+        let signature = match Standing::of(signed, member) {
+            Standing::Signed => "signed",
+            Standing::Void => "void",
+            Standing::Missing => "-",
         };
         let (name, role) = (printable(&member.name), role_name(member.role));
         let (key, addresses) = (member.id.short(), printable(&member.addresses.join(" ")));
         let row = format!("  {name:width$}  {role:8}  {key}  {signature:6}  {addresses}");
-        let _ = writeln!(out, "{}", row.trim_end());
+        let _ = writeln!(out.text, "{}", row.trim_end());
     }
 }
 
-fn plan(out: &mut String, plan: &Plan) {
-    out.push_str("\nPlan\n");
+fn plan(out: &mut Page, plan: &Plan) {
+    out.text.push_str("\nPlan\n");
     let (model, inner, timing) = (&plan.model, &plan.inner, &plan.timing);
     let parameters = grouped(model.parameters());
     let shape = format!(
@@ -205,7 +231,8 @@ fn plan(out: &mut String, plan: &Plan) {
     let held_out = match plan.data.holdout {
         Some(hash) => {
             format!(
-                "{} held out ({})",
+                "{} held out ({}): each member puts a copy of the file into its folder as \
+                 {HOLDOUT_FILE}",
                 bytes(plan.data.holdout_bytes),
                 hash.short()
             )
@@ -314,9 +341,11 @@ fn updates(plan: &Plan) -> String {
     format!("{codec}{feedback}; {clipped}{rule} of at least {minimum}")
 }
 
-fn offer(out: &mut String, charter: &Charter, gflops: f64) {
-    let offer = Offer::new(charter, gflops);
-    out.push_str("\nWhat each voting member gives (P parameters, sizes in bytes)\n");
+fn offer(out: &mut Page, charter: &Charter, (gflops, threads): Machine) {
+    let offer = Offer::new(charter, gflops, threads);
+    out.text
+        .push_str("\nWhat each voting member gives (P parameters, sizes in bytes)\n");
+    line(out, "  speed", &speed_of(&charter.plan, gflops));
     line(out, "  memory", &bytes(offer.memory_bytes()));
     terms(out, &offer.memory);
     line(out, "  disk", &bytes(offer.disk_bytes()));
@@ -360,29 +389,34 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-fn terms(out: &mut String, terms: &[Term]) {
+fn terms(out: &mut Page, terms: &[Term]) {
     for term in terms.iter().filter(|term| term.bytes > 0) {
-        let size = bytes(term.bytes);
-        let _ = writeln!(out, "    {size:>9}  {}: {}", term.what, term.formula);
+        let text = format!("{}: {}", term.what, term.formula);
+        let mut rows = wrapped(&text, out.width - INDENT).into_iter();
+        let (size, first) = (bytes(term.bytes), rows.next().unwrap_or_default());
+        let _ = writeln!(out.text, "    {size:>9}   {first}");
+        for row in rows {
+            let _ = writeln!(out.text, "{:INDENT$}{row}", "");
+        }
     }
 }
 
 /// A label and a text, wrapped beside it.
-fn line(out: &mut String, label: &str, text: &str) {
-    let mut rows = wrapped(text, WIDTH - INDENT).into_iter();
-    let _ = writeln!(out, "{label:15} {}", rows.next().unwrap_or_default());
+fn line(out: &mut Page, label: &str, text: &str) {
+    let mut rows = wrapped(text, out.width - INDENT).into_iter();
+    let _ = writeln!(out.text, "{label:15} {}", rows.next().unwrap_or_default());
     for row in rows {
-        let _ = writeln!(out, "{:15} {row}", "");
+        let _ = writeln!(out.text, "{:15} {row}", "");
     }
 }
 
-fn object(signed: &SignedCharter, gflops: f64) -> serde_json::Value {
+fn object(signed: &SignedCharter, (gflops, threads): Machine) -> serde_json::Value {
     let charter = &signed.charter;
     let problem = signed
         .verify(&Ed25519Verifier)
         .err()
         .map(|error| error.to_string());
-    let offer = Offer::new(charter, gflops);
+    let offer = Offer::new(charter, gflops, threads);
     let missing: Vec<&str> = unsigned(signed).iter().map(|m| m.name.as_str()).collect();
     json!({
         "name": charter.name,
@@ -406,8 +440,21 @@ fn object(signed: &SignedCharter, gflops: f64) -> serde_json::Value {
             "seconds_a_round": offer.seconds,
             "seconds_in_all": offer.run_seconds(),
             "gflops": gflops,
+            "threads": threads,
+            "terms": {
+                "memory": terms_of(&offer.memory),
+                "disk": terms_of(&offer.disk),
+            },
         },
     })
+}
+
+/// The parts of a sum.
+fn terms_of(terms: &[Term]) -> serde_json::Value {
+    let each = terms
+        .iter()
+        .map(|term| json!({ "what": term.what, "formula": term.formula, "bytes": term.bytes }));
+    each.collect()
 }
 
 #[cfg(test)]

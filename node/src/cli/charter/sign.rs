@@ -1,9 +1,10 @@
 //! `archipel charter sign`: a member agrees to the whole charter.
 
-use super::{names, unsigned};
-use crate::cli::{args::FOLDER, read_charter, replace_file};
+use super::document::CharterFile;
+use super::{Standing, report_signatures};
+use crate::cli::args::FOLDER;
 use crate::config::{NodeConfig, SecretKey};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -21,7 +22,8 @@ pub struct SignArgs {
 pub(super) fn run(args: &SignArgs) -> anyhow::Result<()> {
     let config = NodeConfig::load(&args.dir)?;
     let key = SecretKey::load(&config.key_path(&args.dir))?;
-    let mut signed = read_charter(&args.file)?;
+    let mut charter = CharterFile::open(&args.file)?;
+    let mut signed = charter.signed().clone();
     let file = args.file.display();
     let Some(listed) = signed.charter.member(&key.member()) else {
         bail!(
@@ -41,13 +43,19 @@ pub(super) fn run(args: &SignArgs) -> anyhow::Result<()> {
             config.name
         );
     }
-    signed.sign(&key.signer())?;
+    let before = Standing::of(&signed, listed);
+    signed
+        .sign(&key.signer())
+        .with_context(|| file.to_string())?;
     eprintln!("{}", super::show::summary(&signed.charter, &args.file));
-    replace_file(&args.file, &signed.to_toml()?)?;
-    eprintln!("{} signed run {}.", config.name, signed.run_id());
-    match unsigned(&signed).as_slice() {
-        [] => eprintln!("All voting members have signed: check it with `archipel charter verify`."),
-        missing => eprintln!("Still to sign: {}.", names(missing)),
+    let mine = signed.signatures.iter().find(|s| s.member == key.member());
+    charter.put_signature(mine.expect("it was just made"));
+    if before == Standing::Signed {
+        eprintln!("{} had signed run {} before.", config.name, signed.run_id());
+    } else {
+        charter.save()?;
+        eprintln!("{} signed run {}.", config.name, signed.run_id());
     }
+    report_signatures(charter.signed(), &args.file);
     Ok(())
 }

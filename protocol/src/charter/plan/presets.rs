@@ -112,7 +112,7 @@ impl Plan {
         plan
     }
 
-    /// 125 M parameters, sparse updates of 3.5 MB: for sites with an accelerator each.
+    /// 125 M parameters, sparse updates of 2.5 MB: for sites with an accelerator each.
     pub fn base() -> Self {
         let mut plan = Self::nano();
         plan.shape((768, 20), (12, 4), 2048, 1024);
@@ -123,7 +123,7 @@ impl Plan {
         plan
     }
 
-    /// 1.1 G parameters, sparse updates of 30 MB: for sites with several accelerators each.
+    /// 1.1 G parameters, sparse updates of 21 MB: for sites with several accelerators each.
     pub fn billion() -> Self {
         let mut plan = Self::nano();
         plan.shape((2048, 24), (32, 8), 5632, 2048);

@@ -82,12 +82,12 @@ fn presets(out: &mut String) {
         let tokens = plan.tokens_per_round();
         let _ = writeln!(
             out,
-            "| `{name}` | {} | {} | {} | {tokens} | {} | {:.1e} | {:.2} |",
+            "| `{name}` | {} | {} | {} | {tokens} | {:.1e} | {} | {:.3} |",
             plan.model.parameters(),
             plan.model.context,
             plan.rounds,
-            plan.exchange.codec.name(),
             plan.model.training_flop(tokens) as f64,
+            plan.exchange.codec.name(),
             plan.payload_bytes() as f64 / 1e6,
         );
     }
@@ -106,8 +106,9 @@ A plan alone, as `--plan FILE` takes it, has the tables below without `charter.p
 `[inner]` and so on. Unknown fields are refused.
 
 ## Presets
-`archipel charter new --preset NAME` starts from one of these.
+`archipel charter new --preset NAME` starts from one of these. `base` and `1b` are made for \
+accelerators: two processor cores, at 2e10 operations a second, take a day and a month for a round.
 
-| name | parameters | context | rounds | codec | tokens a member trains on in a round | operations for them | MB of an update |
+| name | parameters | context | rounds | tokens a member trains on in a round | operations for them | codec | MB of an update |
 |---|---|---|---|---|---|---|---|
 ";
