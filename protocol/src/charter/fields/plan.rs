@@ -20,7 +20,7 @@ pub(super) const PLAN: Table = Table {
             "numerics_class",
             "Class of arithmetic in which all members train, bit for bit.",
             "",
-            Range::Said("1 to 64 characters of a-z 0-9 - _ ."),
+            Range::Said("1 to 64 characters of a-z, 0-9, dash, underscore and dot"),
             "`archipel numerics` says which one a program has.",
         ),
         field(
@@ -186,7 +186,7 @@ pub(super) const MIXTURE: Table = Table {
             "sector",
             "The sector, as `archipel data prepare --sector` named it.",
             "",
-            Range::Said("1 to 64 characters of a-z 0-9 - _ ."),
+            Range::Said("1 to 64 characters of a-z, 0-9, dash, underscore and dot"),
             ("", "\"law\""),
         ),
         optional(
