@@ -223,9 +223,11 @@ impl Page {
         }
         self.heading("Scenario");
         for (text, title) in given {
+            // Escaping makes one line of a text.
+            let lines: Vec<String> = text.lines().map(escape).collect();
             self.push(format_args!(
                 "<details><summary>{title}</summary>\n<pre>{}</pre>\n</details>\n",
-                escape(text.trim_end())
+                lines.join("\n").trim_end()
             ));
         }
     }
