@@ -155,7 +155,7 @@ fn run_on(
     if let Err(error) = &result {
         // The first error is the one to report, whatever becomes of the screen.
         let _ = screen.close();
-        let _ = screen.tell(&json!({ "event": "failed", "text": told(&error) }));
+        let _ = screen.tell(&json!({ "event": "failed", "text": told(error) }));
     }
     result
 }

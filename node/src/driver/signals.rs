@@ -37,6 +37,8 @@ pub(super) fn stop_signals(until_stdin_closes: bool) -> anyhow::Result<Cancellat
     Ok(stop)
 }
 
+// A node has no child processes, and a second signal is for when an end in good order hangs.
+#[allow(clippy::disallowed_methods)]
 async fn end_on(mut signals: Signal, (name, number): (&str, i32), stop: CancellationToken) {
     while signals.recv().await.is_some() {
         if stop.is_cancelled() {
