@@ -199,7 +199,7 @@ mod tests {
         let both = ports(&["/ip4/0.0.0.0/udp/4001/quic-v1", "/ip6/::/tcp/4002"]);
         let told = firewall(&both).expect("two ports");
         assert!(told.found.ends_with("UDP 4001 and TCP 4002"), "{told:?}");
-        assert_eq!(told.verdict, Verdict::Note);
+        assert_eq!(told.verdict, Verdict::Untested);
         assert!(told.found.starts_with("not tested"), "{told:?}");
         let any = firewall(&ports(&["/ip4/0.0.0.0/udp/0/quic-v1"])).expect("a port");
         assert_eq!(any.verdict, Verdict::Note);

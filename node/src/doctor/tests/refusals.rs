@@ -50,10 +50,9 @@ fn prepare_anew(dir: &Path, text: &str) {
 fn name_holdout(dir: &Path) {
     let hash = BlobHash(*blake3::hash(b"held out").as_bytes());
     found_anew(dir, |text| {
-        let (before, after) = text
-            .split_once("[charter.plan.data]\n")
-            .expect("a plan of data");
-        format!("{before}[charter.plan.data]\nholdout = \"{hash}\"\n{after}")
+        let none = "holdout_bytes = 0";
+        assert!(text.contains(none), "{text}");
+        text.replace(none, &format!("holdout = \"{hash}\"\nholdout_bytes = 8"))
     });
 }
 

@@ -9,9 +9,11 @@ use std::path::Path;
 
 /// Bytes that are looked at: at the beginning, and around the first byte that is no text.
 const LOOK_BYTES: u64 = 1 << 16;
-/// Without a byte order mark: at least one of so many characters has a zero byte where Latin
-/// letters, digits, blanks and line ends have one.
+/// Without a byte order mark: at least so many characters have a zero byte, and of another script
+/// than Latin more than one of so many, with so many values of the other byte at the most.
+const FEWEST_ZEROS: usize = 4;
 const WIDE_SHARE: usize = 16;
+const MOST_VALUES: usize = 8;
 
 /// What a file is whose text ends at byte `at`, by a zero byte or one that is no UTF-8.
 pub(in crate::data) fn look(path: &Path, at: u64) -> Result<Reason, DataError> {
@@ -47,24 +49,34 @@ pub(in crate::data) fn wide_encoding(bytes: &[u8]) -> Option<&'static str> {
     }
     let (pairs, _) = bytes.as_chunks::<2>();
     let zeros = |index: usize| pairs.iter().filter(|pair| pair[index] == 0).count();
-    let (name, pairs) = match (zeros(0), zeros(1)) {
-        (0, low) if low > pairs.len() / WIDE_SHARE => {
-            let units = pairs.iter().map(|pair| u16::from_le_bytes(*pair));
-            ("UTF-16LE", units.collect::<Vec<_>>())
-        }
-        (high, 0) if high > pairs.len() / WIDE_SHARE => {
-            let units = pairs.iter().map(|pair| u16::from_be_bytes(*pair));
-            ("UTF-16BE", units.collect())
-        }
-        _ => return None,
+    let (name, high, unit): (_, _, fn([u8; 2]) -> u16) = match zeros(1) >= zeros(0) {
+        true => ("UTF-16LE", 1, u16::from_le_bytes),
+        false => ("UTF-16BE", 0, u16::from_be_bytes),
     };
-    // The last unit may be the first half of a character that was cut in two.
-    let whole =
-        pairs.len() - usize::from(pairs.last().is_some_and(|u| (0xd800..0xdc00).contains(u)));
-    let mut characters = char::decode_utf16(pairs[..whole].iter().copied());
-    characters
-        .all(|character| character.is_ok_and(is_of_text))
-        .then_some(name)
+    if !looks_wide(pairs, high) {
+        return None;
+    }
+    let mut units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
+    // What was looked at may end between the two halves of a character.
+    units.pop_if(|unit| (0xd800..0xdc00).contains(unit));
+    let mut characters = char::decode_utf16(units);
+    let is_text = characters.all(|character| character.is_ok_and(is_of_text));
+    is_text.then_some(name)
+}
+
+/// Whether the high bytes of 16 bits are those of letters: zero for Latin ones, digits, blanks and
+/// line ends, and of few values for those of another script. A zero byte here and there is not
+/// enough: other files have some too.
+fn looks_wide(pairs: &[[u8; 2]], high: usize) -> bool {
+    let zeros = pairs.iter().filter(|pair| pair[high] == 0).count();
+    let mut values = [false; 256];
+    pairs
+        .iter()
+        .for_each(|pair| values[usize::from(pair[high])] = true);
+    let values = values[1..].iter().filter(|seen| **seen).count();
+    let is_latin = 2 * zeros > pairs.len();
+    let of_script = values <= MOST_VALUES && 4 * values <= pairs.len() - zeros;
+    zeros >= FEWEST_ZEROS && (is_latin || of_script && zeros > pairs.len() / WIDE_SHARE)
 }
 
 /// Whether text has such a character; of the control characters it has white space alone.

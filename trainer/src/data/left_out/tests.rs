@@ -52,6 +52,8 @@ fn other_encodings_are_guessed_and_damaged_utf8_is_told_from_them() {
     assert!(matches!(reason(&damaged), Reason::Broken(at) if (70..=80).contains(&at)));
     assert_eq!(reason(b"\x7fELF\x02\x01\x01\xff"), Reason::Binary);
     assert_eq!(reason(b"some text\0more"), Reason::Binary);
+    let texts = b"one\0two words\0three of them\0four\0five\0and six\0".repeat(30);
+    assert_eq!(reason(&texts), Reason::Binary);
 }
 
 #[test]
