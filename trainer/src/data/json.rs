@@ -129,7 +129,10 @@ impl<'de> Visitor<'de> for &mut Records<'_> {
 mod tests {
     use super::*;
 
-    fn all(text: &[u8]) -> (Vec<(u64, Result<String, String>)>, Result<(), DataError>) {
+    /// Records with their numbers, or what is wrong with them.
+    type Found = Vec<(u64, Result<String, String>)>;
+
+    fn all(text: &[u8]) -> (Found, Result<(), DataError>) {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("x.json");
         std::fs::write(&path, text).expect("ours");
