@@ -3,6 +3,8 @@
 //! Every rule is a function from text to complaints, so that each can be shown a bad sample. The
 //! tree passes where no rule complains about any of its files.
 
+#[path = "tidy/programs.rs"]
+mod programs;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/samples.rs"]
@@ -10,6 +12,7 @@ mod samples;
 #[path = "tidy/source.rs"]
 mod source;
 
+use archipel_tests::documents;
 use rules::{Area, Complaint};
 use std::{
     fs,
@@ -158,5 +161,56 @@ fn the_protocol_builds_without_runtime_network_or_tensors() {
             .into_iter()
             .map(|complaint| ("cargo tree -p archipel-protocol".to_owned(), complaint))
             .collect(),
+    );
+}
+
+#[test]
+fn commands_in_documents_are_run_or_say_why_not() {
+    let ci = fs::read_to_string(root().join(".ci/run")).expect(".ci/run is there");
+    let run =
+        |name: &str| name == "README.md" || (name.starts_with("docs/") && name.ends_with(".md"));
+    check(&texts(run), |_, text| {
+        let complaints = documents::complaints(text, &ci).into_iter();
+        complaints
+            .map(|(line, text)| Complaint { line, text })
+            .collect()
+    });
+}
+
+/// A machine that was used before has programs that a new one lacks: what is called is listed.
+#[test]
+fn every_program_that_is_called_is_installed_by_ci() {
+    let ci = fs::read_to_string(root().join(".ci/run")).expect(".ci/run is there");
+    let listed = programs::listed(&ci);
+    assert!(!listed.is_empty(), ".ci/run has a list of programs");
+    let scripts = texts(|name| {
+        name.ends_with(".sh") || name == ".ci/run" || name == ".ci/nightly" || name == "justfile"
+    });
+    let of_scripts = scripts.into_iter().filter(|(name, _)| name != "justfile");
+    let of_scripts = of_scripts.map(|(name, text)| (name, programs::of_shell(&text)));
+    let documents = texts(|name| name == "README.md" || name.starts_with("docs/"));
+    let of_documents = documents.into_iter().map(|(name, text)| {
+        let blocks = documents::blocks(&text);
+        let run = blocks.iter().filter(|block| block.is_run());
+        let found = run.flat_map(|block| programs::of_shell(&block.text));
+        (name, found.collect())
+    });
+    let of_rust = sources().into_iter();
+    // The samples of this test call what nobody has.
+    let of_rust = of_rust.filter(|(name, _)| name != "tests/tidy/programs.rs");
+    let of_rust = of_rust.map(|(name, text)| (name, programs::of_rust(&text)));
+    let called = of_scripts.chain(of_documents).chain(of_rust);
+    let missing: Vec<String> = called
+        .flat_map(|(name, found)| {
+            let missing = found
+                .into_iter()
+                .filter(|program| !listed.contains(program));
+            missing.map(move |program| format!("{name} calls {program}"))
+        })
+        .collect();
+    let missing = missing.join("\n");
+    assert!(
+        missing.is_empty(),
+        "expected these in the list of programs in .ci/run:\n{missing}\n"
     );
 }

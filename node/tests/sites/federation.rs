@@ -172,6 +172,16 @@ impl Node {
         }
     }
 
+    /// Reads events until one of that name that is `wanted`, and gives it.
+    pub fn until_one(&mut self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let event = self.until(name);
+            if wanted(&event) {
+                return event;
+            }
+        }
+    }
+
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
         let line = format!("kill -{name} {}", self.child.id());

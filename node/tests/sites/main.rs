@@ -5,3 +5,4 @@ mod federation;
 mod folders;
 mod secrets;
 mod signals;
+mod waits;
