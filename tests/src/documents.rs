@@ -105,7 +105,7 @@ pub fn script(markdown: &str) -> Option<String> {
     }
     let mut script = String::from(
         "set -euo pipefail\nexec 9>&2\nat=0\n\
-         trap 'code=$?; kill $(jobs -p) 2>/dev/null; wait; [ $code -eq 0 ] || { echo \
+         trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait; [ $code -eq 0 ] || { echo \
          \"the block at line $at failed with status $code; it printed:\" >&9; tail -n 40 \
          \"$PRINTED/$at\" >&9; }; exit $code' EXIT\n",
     );
