@@ -1,4 +1,5 @@
-//! What is told of runs: every run of a sweep, who broke a rule, what diverged, what was waited for.
+//! What is told of runs: every run of a sweep, who broke a rule, what diverged, what was waited
+//! for.
 
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};
