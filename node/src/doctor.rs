@@ -24,7 +24,7 @@ pub struct DoctorArgs {
     #[arg(id = FOLDER, long = "dir", value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Dial every address of every member, and say what each answered; ten seconds or more.
-    #[arg(long, requires = "dir")]
+    #[arg(long, requires = FOLDER)]
     pub peers: bool,
     /// Judge the folder for a node that trains nothing: `archipel run --observe`.
     #[arg(long)]

@@ -4,6 +4,7 @@
 //! and nothing else, so what one refuses the other never calls good.
 
 use super::{
+    ownership,
     site::{Site, signed_charter},
     tokens::HeldOut,
 };
@@ -120,7 +121,7 @@ impl Examined {
 
     /// What an earlier start left, and what training and evaluating need.
     fn supplies(&mut self, site: &Site, observe: bool) {
-        self.note(Part::Past, past(site));
+        self.note(Part::Past, ownership::check(site));
         if !observe {
             self.note(Part::Data, site.must_have_data());
         }
@@ -138,30 +139,6 @@ impl Examined {
 pub fn last_status(dir: &Path) -> Option<Status> {
     let text = read_text(&dir.join(STATUS_FILE), MAX_STATUS_BYTES).ok()?;
     serde_json::from_str(&text).ok()
-}
-
-/// Refuses a folder in which the node of another run, or of another key, has run.
-fn past(site: &Site) -> anyhow::Result<()> {
-    let Some(words) = last_status(&site.dir) else {
-        return Ok(());
-    };
-    let (dir, member) = (site.dir.display(), site.me());
-    if words.run_id != site.run_id {
-        bail!(
-            "{dir}: expected the charter of run {}, whose node ran here, found that of run {}: \
-             put the first charter back, or start the second in a new folder",
-            words.run_id,
-            site.run_id
-        );
-    }
-    if words.member != member {
-        bail!(
-            "{dir}: expected the key of member {}, whose node ran here, found that of {member}: \
-             put the first key back, or start the second in a new folder",
-            words.member
-        );
-    }
-    Ok(())
 }
 
 /// Refuses data of which the plan has no window to train on.

@@ -1,12 +1,10 @@
 //! Whose a folder is: one run's and one member's. Compared before anything in it is read, since
 //! another run's states and records look damaged.
 
-use super::site::Site;
+use super::{fitness::last_status, site::Site};
 use crate::{
-    cli::read_text,
     config::CHARTER_FILE,
-    control::{STATUS_FILE, Status},
-    store::Store,
+    store::{Store, read_named_in},
 };
 use anyhow::bail;
 use archipel_protocol::ids::{MemberId, RunId};
@@ -15,8 +13,6 @@ use std::path::Path;
 
 /// The store's small file that says it.
 const NAME: &str = "owner";
-/// The most bytes of a kept status.
-const MAX_STATUS_BYTES: usize = 1 << 20;
 
 /// Who a folder belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,21 +23,37 @@ struct Owner {
     federation: Option<String>,
 }
 
-/// Refuses a folder that another run or another member began; notes whose a new one is.
+impl Owner {
+    fn of(site: &Site) -> Self {
+        Self {
+            run_id: site.run_id,
+            member: site.me(),
+            federation: Some(site.charter.name.clone()),
+        }
+    }
+}
+
+/// Refuses a folder that another run or another member began. Changes nothing.
 ///
 /// # Errors
-/// A folder that is somebody else's, or a disk that refuses.
-pub(super) fn claim(store: &Store, site: &Site) -> anyhow::Result<()> {
-    let ours = Owner {
-        run_id: site.run_id,
-        member: site.me(),
-        federation: Some(site.charter.name.clone()),
-    };
-    let noted = store.read_named(NAME)?;
+/// A folder that is somebody else's, or whose note of it cannot be read.
+pub(super) fn check(site: &Site) -> anyhow::Result<()> {
+    let noted = read_named_in(&site.dir, NAME)?;
     let noted = noted.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    if let Some(found) = noted.clone().or_else(|| of_status(&site.dir)) {
-        compare(&found, &ours, &site.dir)?;
+    match noted.or_else(|| of_status(&site.dir)) {
+        Some(found) => compare(&found, &Owner::of(site), &site.dir),
+        None => Ok(()),
     }
+}
+
+/// Notes whose a folder is that [`check`] let pass.
+///
+/// # Errors
+/// A disk that refuses.
+pub(super) fn claim(store: &Store, site: &Site) -> anyhow::Result<()> {
+    let ours = Owner::of(site);
+    let noted = store.read_named(NAME)?;
+    let noted: Option<Owner> = noted.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     if noted.as_ref() != Some(&ours) {
         store.put_named(NAME, &serde_json::to_vec(&ours)?)?;
     }
@@ -50,8 +62,7 @@ pub(super) fn claim(store: &Store, site: &Site) -> anyhow::Result<()> {
 
 /// What the last status says, for folders that were begun before their owner was noted.
 fn of_status(dir: &Path) -> Option<Owner> {
-    let text = read_text(&dir.join(STATUS_FILE), MAX_STATUS_BYTES).ok()?;
-    let status: Status = serde_json::from_str(&text).ok()?;
+    let status = last_status(dir)?;
     Some(Owner {
         run_id: status.run_id,
         member: status.member,

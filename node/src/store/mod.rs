@@ -96,6 +96,14 @@ pub struct Recovered {
     pub index: IndexCondition,
 }
 
+/// Reads the small file `name` of a folder without taking it up; `None` where there is none.
+///
+/// # Errors
+/// A file that is damaged or cannot be read.
+pub fn read_named_in(dir: &Path, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    named::read(&folder::named(dir), name)
+}
+
 impl Store {
     /// Opens the folder of a node, or makes one, and recovers what is durable.
     ///

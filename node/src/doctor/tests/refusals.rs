@@ -128,7 +128,7 @@ const DEFECTS: [Defect; 15] = [
             fs::write(dir.join("status.json"), words).expect("ours");
         },
         what: "past",
-        says: "expected the charter of run 7777",
+        says: "belongs to run 7777",
     },
     Defect {
         name: "a voting member without data",
