@@ -4,18 +4,18 @@
 
 use super::Finding;
 use crate::{
-    control::{Answer as Told, ControlError, Request, Status, ask, status::MemberLine},
+    control::{Answer as Told, ControlError, Request, Status, ask, status::AttemptLine},
     driver::Site,
     net::{Answer, NetConfig, NetError, Probed, probe, short},
 };
 use anyhow::Context as _;
 use archipel_protocol::{charter::CharterMember, ids::MemberId};
-use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
+use libp2p::identity::Keypair;
 use std::{collections::BTreeMap, path::Path};
 
 pub(super) fn findings(dir: &Path) -> Vec<Finding> {
     match ask(dir, &Request::Status) {
-        Ok(Told::Status(status)) => of_node(dir, &status),
+        Ok(Told::Status(status)) => of_node(&status),
         Err(ControlError::NotRunning { .. }) => match dialed(dir) {
             Ok(findings) => findings,
             Err(error) => vec![Finding::bad("peers", crate::cli::told(&error))],
@@ -29,24 +29,54 @@ pub(super) fn findings(dir: &Path) -> Vec<Finding> {
 }
 
 /// What the running node says of its connections.
-fn of_node(dir: &Path, status: &Status) -> Vec<Finding> {
+fn of_node(status: &Status) -> Vec<Finding> {
+    let note = "asked of this site's node, which runs and has the key: nothing was dialed";
+    let mut findings = vec![Finding::good("peers", note)];
     let others = status
         .members
         .iter()
         .filter(|line| line.id != status.member);
-    let line = |line: &MemberLine| match (line.connected, line.round_trip_ms) {
-        (true, Some(ms)) => Finding::good("peer", format!("{}: connected, {ms} ms", line.name)),
-        (true, None) => Finding::good("peer", format!("{}: connected", line.name)),
-        (false, _) => {
-            Finding::note("peer", format!("{}: not connected", line.name)).advise(format!(
-                "`archipel status --dir {}` shows what each of its addresses answered last",
-                dir.display()
-            ))
+    for line in others {
+        let name = &line.name;
+        if line.connected {
+            let took = line.round_trip_ms.map(|ms| format!(", {ms} ms"));
+            let found = format!("{name}: connected{}", took.unwrap_or_default());
+            findings.push(Finding::good("peer", found));
+        } else if line.attempts.is_empty() {
+            let found = format!("{name}: not connected, and no address of it is known");
+            findings.push(Finding::note("peer", found).advise("it has to dial this site"));
         }
-    };
-    let note = "asked of this site's node, which runs and has the key: nothing was dialed";
-    let first = Finding::good("peers", note);
-    std::iter::once(first).chain(others.map(line)).collect()
+        findings.extend(line.attempts.iter().map(|attempt| attempted(name, attempt)));
+    }
+    findings
+}
+
+/// What one address answered the running node.
+fn attempted(name: &str, attempt: &AttemptLine) -> Finding {
+    let AttemptLine {
+        address,
+        answer,
+        seconds_ago,
+    } = attempt;
+    let found = format!("{name} at {address}: {answer} ({seconds_ago} s ago)");
+    let finding = Finding::note("peer", found);
+    let known = [
+        Answer::Refused,
+        Answer::TimedOut,
+        Answer::NoRoute,
+        Answer::NoNetwork,
+        Answer::Forbidden,
+        Answer::NoSuchName,
+        Answer::NoNameServer,
+        Answer::NoTransport,
+        Answer::OwnKey,
+        Answer::KeyRefused,
+    ];
+    let known = known.into_iter().find(|known| known.to_string() == *answer);
+    match known.and_then(|known| advice(name, address, &known)) {
+        Some(advice) => finding.advise(advice),
+        None => finding,
+    }
 }
 
 /// Dials everything, with this site's key.
@@ -132,20 +162,20 @@ fn finding(
         Answer::KeyRefused | Answer::OtherRun { .. } if !reached => Finding::bad("peer", found),
         _ => Finding::note("peer", found),
     };
-    match advice(name, &probed.address, &probed.answer) {
+    match advice(name, &address, &probed.answer) {
         Some(advice) => finding.advise(advice),
         None => finding,
     }
 }
 
 /// What to do, or what to ask whom for.
-fn advice(name: &str, address: &Multiaddr, answer: &Answer) -> Option<String> {
-    let port = address.iter().find_map(|part| match part {
-        Protocol::Udp(port) => Some(format!("UDP {port}")),
-        Protocol::Tcp(port) => Some(format!("TCP {port}")),
-        _ => None,
-    });
-    let port = port.unwrap_or_else(|| "its port".to_owned());
+fn advice(name: &str, address: &str, answer: &Answer) -> Option<String> {
+    let words = address.split([' ', ',']);
+    let port = words.filter_map(|word| word.split_once('/')).next_back();
+    let port = match port {
+        Some((kind, number)) => format!("{} {number}", kind.to_uppercase()),
+        None => "its port".to_owned(),
+    };
     Some(match answer {
         Answer::Refused => format!(
             "a machine is there, and nothing listens at {port}: does {name}'s node run, and does \
@@ -255,6 +285,24 @@ mod tests {
             let last = findings.last().expect("some");
             assert_eq!((last.what, last.verdict), ("peers", Verdict::Bad));
         }
+    }
+
+    #[test]
+    fn what_the_running_node_was_answered_has_the_same_advice() {
+        let line = |address: &str, answer: Answer| AttemptLine {
+            address: address.to_owned(),
+            answer: answer.to_string(),
+            seconds_ago: 3,
+        };
+        let found = attempted("ghent", &line("[2001:db8::1] tcp/4001", Answer::Refused));
+        assert_eq!(
+            found.found,
+            "ghent at [2001:db8::1] tcp/4001: connection refused (3 s ago)"
+        );
+        let advice = found.advice.expect("advice");
+        assert!(advice.contains("nothing listens at TCP 4001"), "{advice}");
+        let waiting = attempted("ghent", &line("10.1.2.3 udp/4001", Answer::Waiting));
+        assert_eq!(waiting.advice, None);
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub enum Answer {
         found: String,
     },
     /// A node answered, with another key.
-    #[error("another key answered ({})", found.map_or("of a kind that no member has".to_owned(), |id| id.short()))]
+    #[error("another key answered ({})", key_named(found.as_ref()))]
     OtherKey {
         /// The key, where it is of a kind that members have.
         found: Option<MemberId>,
@@ -87,6 +87,10 @@ pub enum Answer {
         /// In its words.
         found: String,
     },
+}
+
+fn key_named(key: Option<&MemberId>) -> String {
+    key.map_or("of a kind that no member has".to_owned(), MemberId::short)
 }
 
 /// What a transport said to the one above it, which would keep its words and hide its cause.
