@@ -97,6 +97,8 @@ impl Demo {
             .arg(dir)
             .arg("--data")
             .arg(text)
+            .arg("--rounds")
+            .arg(ROUNDS.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

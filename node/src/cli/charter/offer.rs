@@ -16,20 +16,26 @@ const SERVER_GFLOPS: f64 = 8.0 * DEFAULT_GFLOPS;
 /// How long a round of a plan takes, and whether it is for processors at all, in one sentence.
 pub(crate) fn speed(plan: &Plan, gflops: f64) -> String {
     let flop = plan.model.training_flop(plan.tokens_per_round()) as f64;
-    let round = duration(flop / (gflops * 1e9));
+    let seconds = flop / (gflops * 1e9);
     let ceiling = plan.timing.deadline_ceiling_ms as f64 / 1e3;
+    let (round, deadline) = (duration(seconds), duration(ceiling));
     let measure = match gflops == DEFAULT_GFLOPS {
         true => "two processor cores, by a guess".to_owned(),
         false => format!("{gflops} · 10^9 operations a second"),
     };
+    let takes = format!("with {measure}, a round takes {round} of computing");
     if flop / (SERVER_GFLOPS * 1e9) > ceiling {
         format!(
-            "This plan is made for accelerators: with {measure}, a round takes {round} of \
-             computing, and its deadline comes after {} at the latest.",
-            duration(ceiling)
+            "This plan is made for accelerators: {takes}, and its deadline comes after {deadline} \
+             at the latest."
+        )
+    } else if seconds > ceiling && !plan.timing.wait_all {
+        format!(
+            "Too slow for this plan: {takes}, and its deadline comes after {deadline} at the \
+             latest, so that such a site's updates are not counted."
         )
     } else {
-        format!("With {measure}, a round takes {round} of computing.")
+        format!("W{}.", &takes[1..])
     }
 }
 

@@ -168,6 +168,8 @@ fn what_is_made_for_accelerators_is_said_to_be() {
     for name in ["nano", "micro", "small", "demo", "sparse"] {
         assert!(!of(name).contains("made for accelerators"), "{name}");
     }
+    let slow = of("small");
+    assert!(slow.contains("Too slow for this plan: with two"), "{slow}");
 }
 
 #[test]
