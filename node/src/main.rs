@@ -7,8 +7,8 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// What is logged unless `RUST_LOG` says otherwise. Of links, this program says itself what matters:
-/// the warnings of libp2p and quinn are whole packets and queues in Rust's debug form.
+/// What is logged unless `RUST_LOG` says otherwise. Of links, this program says itself what
+/// matters: the warnings of libp2p and quinn are whole packets and queues in Rust's debug form.
 const LOGGED: &str = "warn,archipel_node=info,libp2p=error,quinn=error";
 
 /// The exit code of a process that wrote to a closed pipe, as a shell gives it.

@@ -219,7 +219,7 @@ fn each_refusal_of_data_says_what_was_found() {
     let nowhere = folder.path().join("no").display().to_string();
     let stranger = stranger(folder.path());
     assert_refused(&[
-        (&["data", "show", &nowhere], "cannot open"),
+        (&["data", "show", &nowhere], "expected prepared data in"),
         (
             &[
                 "data",
@@ -511,7 +511,7 @@ fn the_help_of_a_new_charter_names_the_file_of_held_out_bytes() {
     let new = cli.find_subcommand_mut("charter").and_then(|charter| {
         charter
             .find_subcommand_mut("new")
-            .map(|new| new.render_help().to_string())
+            .map(|new| new.render_long_help().to_string())
     });
     let help = new.expect("the command is there");
     assert!(help.contains(crate::driver::HOLDOUT_FILE), "{help}");

@@ -22,7 +22,7 @@ use archipel_protocol::{
     charter::MemberRole,
     crypto::Ed25519Verifier,
     ids::{Digest, MemberId, Timestamp},
-    member::{Member, Settings},
+    member::{Durable, Logbook, Member, Settings},
 };
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
 use std::{
@@ -92,19 +92,7 @@ pub async fn start(options: &Options) -> anyhow::Result<()> {
     let calls = control::serve(&options.dir, stop.clone())?;
 
     let began = Instant::now();
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-    let unix_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
-    let mut settings = Settings::from_charter(&site.charter, site.layout.clone(), unix_ms);
-    settings.software = software().unwrap_or_default();
-    let (founding, _) = site.founding()?;
-    let member = Member::new(
-        settings,
-        Box::new(site.key.signer()),
-        Arc::new(Ed25519Verifier),
-        founding,
-        (log, logbook),
-        Timestamp(0),
-    );
+    let member = new_member(&site, (log, logbook))?;
     let telling = Telling {
         json: options.json,
         observes: options.observe,
@@ -133,6 +121,23 @@ pub async fn start(options: &Options) -> anyhow::Result<()> {
         stop,
     };
     Machine::new(parts).run(inlets).await
+}
+
+/// The machine that decides, with what it remembers.
+fn new_member(site: &Site, memory: (Vec<Durable>, Logbook)) -> anyhow::Result<Member> {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let unix_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
+    let mut settings = Settings::from_charter(&site.charter, site.layout.clone(), unix_ms);
+    settings.software = software().unwrap_or_default();
+    let (founding, _) = site.founding()?;
+    Ok(Member::new(
+        settings,
+        Box::new(site.key.signer()),
+        Arc::new(Ed25519Verifier),
+        founding,
+        memory,
+        Timestamp(0),
+    ))
 }
 
 fn tell_recovery(recovered: &Recovered) {

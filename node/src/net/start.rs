@@ -57,14 +57,8 @@ pub fn start(
     }
     let receiver = direct::Receiver::new(allowed.subscribe(), events.clone(), &limits);
     tokio::spawn(Arc::new(receiver).accept(direct_streams, end.clone()));
-    let (members, events_of_server) = (allowed.subscribe(), events.clone());
-    let server = Server::new(
-        blobs,
-        members,
-        events_of_server,
-        traffic.clone(),
-        limits.clone(),
-    );
+    let (members, told) = (allowed.subscribe(), events.clone());
+    let server = Server::new(blobs, members, told, traffic.clone(), limits.clone());
     tokio::spawn(Arc::new(server).accept(blob_streams, end.clone()));
     let (direct_control, connections) = (streams.clone(), connected.subscribe());
     let direct = direct::Sender::new(direct_control, connections, limits.clone(), end.clone());

@@ -81,7 +81,9 @@ pub enum LineFault {
         at: usize,
     },
     /// Not JSON.
-    #[error("expected a JSON object, found other text at its character {column}: {}", bare(.source))]
+    #[error(
+        "expected a JSON object, found other text at its character {column}: {}", bare(.source)
+    )]
     Json {
         /// Where, from 1.
         column: usize,

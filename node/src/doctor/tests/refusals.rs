@@ -47,12 +47,21 @@ fn prepare_anew(dir: &Path, text: &str) {
     ]);
 }
 
+/// Held-out text of more than a window.
+fn held_out() -> Vec<u8> {
+    b"held out ".repeat(20)
+}
+
 fn name_holdout(dir: &Path) {
-    let hash = BlobHash(*blake3::hash(b"held out").as_bytes());
+    let hash = BlobHash(*blake3::hash(&held_out()).as_bytes());
     found_anew(dir, |text| {
         let none = "holdout_bytes = 0";
         assert!(text.contains(none), "{text}");
-        text.replace(none, &format!("holdout = \"{hash}\"\nholdout_bytes = 8"))
+        let bytes = held_out().len();
+        text.replace(
+            none,
+            &format!("holdout = \"{hash}\"\nholdout_bytes = {bytes}"),
+        )
     });
 }
 
@@ -222,7 +231,7 @@ fn a_missing_holdout_is_no_obstacle_and_is_named() {
     let found = finding(&missing, "holdout");
     assert_eq!(found.verdict, Verdict::Note);
     assert!(found.found.ends_with("alpha/holdout.bin"), "{found:?}");
-    fs::write(dir.join(HOLDOUT_FILE), "held out").expect("ours");
+    fs::write(dir.join(HOLDOUT_FILE), held_out()).expect("ours");
     assert_eq!(
         finding(&report(Some(&dir)), "holdout").verdict,
         Verdict::Good

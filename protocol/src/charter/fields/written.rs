@@ -15,7 +15,7 @@ impl SignedCharter {
     /// the plan. [`Self::from_toml`] reads the same charter back.
     ///
     /// # Errors
-    /// A number beyond what TOML holds, which [`crate::charter::Charter::validate`] refuses as well.
+    /// A number beyond what TOML holds, which [`crate::charter::Charter::validate`] refuses too.
     pub fn to_annotated_toml(&self, note: &str) -> Result<String, CharterError> {
         let file = toml::Table::try_from(self).map_err(CharterError::Unwritable)?;
         let mut out = String::new();

@@ -95,20 +95,22 @@ fn presets(out: &mut String) {
 
 const HEAD: &str = "\
 # The plan, field by field
-Made of the texts in `protocol/src/charter/fields`, which `archipel charter new` writes as comments \
-into the file as well. After a change there, `UPDATE_DOCS=1 cargo test -p archipel-protocol --lib \
-charter::fields` makes this page anew.
+Made of the texts in `protocol/src/charter/fields`, which `archipel charter new` writes as \
+comments into the file as well. After a change there, `UPDATE_DOCS=1 cargo test -p \
+archipel-protocol --lib charter::fields` makes this page anew.
 
-A charter is one TOML file: who the members are, and the plan of what they train. Edit it before \
-anybody signs; a change afterwards makes every signature void (but for addresses and comments), and \
-`archipel charter show` says so. `archipel charter show FILE` computes what a plan asks of a site. \
-A plan alone, as `--plan FILE` takes it, has the tables below without `charter.plan`: `[model]`, \
-`[inner]` and so on. Unknown fields are refused.
+A charter is one TOML file: who the members are, and the plan of what they train. Edit it \
+before anybody signs; a change afterwards makes every signature void (but for addresses and \
+comments), and `archipel charter show` says so. `archipel charter show FILE` computes what a \
+plan asks of a site. A plan alone, as `--plan FILE` takes it, has the tables below without \
+`charter.plan`: `[model]`, `[inner]` and so on. Unknown fields are refused.
 
 ## Presets
 `archipel charter new --preset NAME` starts from one of these. `base` and `1b` are made for \
-accelerators: two processor cores, at 2e10 operations a second, take a day and a month for a round.
+accelerators: two processor cores, at 2e10 operations a second, take a day and a month for a \
+round.
 
-| name | parameters | context | rounds | tokens a member trains on in a round | operations for them | codec | MB of an update |
+| name | parameters | context | rounds | tokens a member trains on in a round | operations \
+for them | codec | MB of an update |
 |---|---|---|---|---|---|---|---|
 ";
