@@ -84,6 +84,9 @@ fn now(status: &Status) -> String {
             let (step, steps, loss) = (line.step, line.steps, line.loss_nats);
             format!("training: step {step} of {steps}, loss {loss:.3} nats per token")
         }
+        _ if status.phase == "follow" => {
+            "this member has no vote: it watches the others, and holds the state it has".to_owned()
+        }
         _ if status.phase == "done" => "the run is over; it serves the last state".to_owned(),
         _ => format!("{}: waits for nobody", status.phase),
     }

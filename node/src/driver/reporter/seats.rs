@@ -107,10 +107,18 @@ impl Reporter {
         let does = describe(act, &|id| self.name(id));
         let dir = self.telling.dir.display();
         let short = digest.short();
-        tracing::info!(
-            "amendment {short}: {does}; {consents} of {needed} members agree. To agree: `archipel \
-             charter vote --dir {dir} {short}`"
-        );
+        match consents {
+            // Its proposer's consent comes right behind it.
+            0 => {}
+            _ if consents >= needed => tracing::info!(
+                "amendment {short}: {does}; {consents} of {needed} members agree, which is \
+                 enough: the next block carries it"
+            ),
+            _ => tracing::info!(
+                "amendment {short}: {does}; {consents} of {needed} members agree. To agree: \
+                 `archipel charter vote --dir {dir} {short}`"
+            ),
+        }
         self.say(&events::Event::Amendment {
             amendment: *digest,
             does,
