@@ -8,8 +8,8 @@ const BUILTINS: &str = "alias break case cd command continue declare do done ech
     select set shift source test then time trap true type ulimit umask unset until wait while";
 
 /// What every Debian has: the programs of its essential packages that are called here.
-const ESSENTIAL: &str = "awk basename cat chmod cmp comm cp cut date dd df diff dirname du env expr \
-    find getconf grep head id ln ls mkdir mkfifo mktemp mv nohup od printf readlink \
+const ESSENTIAL: &str = "awk basename cat chmod cmp comm cp cut date dd df diff dirname du env \
+    expr find getconf grep head id ln ls mkdir mkfifo mktemp mv nohup od printf readlink \
     realpath rm rmdir sed seq setsid sh sha256sum sleep sort stat sum sync tail tar \
     tee timeout touch tr uname uniq wc which xargs";
 

@@ -129,7 +129,11 @@ impl Examined {
             data.iter().try_for_each(|data| windows(site, data))?;
             Ok(data)
         });
-        self.data = self.note(Part::Data, data).flatten();
+        // Who trains nothing needs data for its own evaluations alone, and does without.
+        self.data = match observe {
+            true => data.ok().flatten(),
+            false => self.note(Part::Data, data).flatten(),
+        };
         let held_out = site.holdout(self.data.as_ref());
         self.held_out = self.note(Part::Holdout, held_out).unwrap_or_default();
     }
