@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// The widest a page gets, and how wide it is where nobody says.
 const WIDTH: usize = 100;
-/// The narrowest that is worth a page.
-const MIN_WIDTH: usize = 60;
+/// The narrowest: a run's id beside its label.
+const MIN_WIDTH: usize = 80;
 /// Columns of a label and the space after it.
 const INDENT: usize = 16;
 

@@ -72,11 +72,15 @@ fn commented(text: &str) -> String {
 
 /// The lines of a text that are not in another, in order.
 fn lost<'a>(before: &'a str, after: &str) -> Vec<&'a str> {
-    let mut rest = after.lines();
-    before
-        .lines()
-        .filter(|row| !rest.any(|other| other == *row))
-        .collect()
+    let after: Vec<&str> = after.lines().collect();
+    let (mut from, mut lost) = (0, Vec::new());
+    for row in before.lines() {
+        match after[from..].iter().position(|other| *other == row) {
+            Some(at) => from += at + 1,
+            None => lost.push(row),
+        }
+    }
+    lost
 }
 
 #[test]
