@@ -51,6 +51,7 @@ fn run(programs: &Path, document: &Path) -> anyhow::Result<bool> {
         "expected archipel in {}: build it with `cargo build --release`",
         programs.display()
     );
+    let before = strays(&repository)?;
     let path = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths([programs].into_iter().chain(env::split_paths(&path)))?;
     let status = Command::new("bash")
@@ -66,6 +67,11 @@ fn run(programs: &Path, document: &Path) -> anyhow::Result<bool> {
     if !status.success() {
         bail!("its commands ended with {status}");
     }
+    let left = strays(&repository)?;
+    ensure!(
+        left == before,
+        "its commands changed the clone; `git status` says:\n{left}"
+    );
     let said = |line: usize| {
         let file = printed.path().join(line.to_string());
         String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
@@ -76,4 +82,14 @@ fn run(programs: &Path, document: &Path) -> anyhow::Result<bool> {
         bail!("line {line} promises {text:?}, which was not printed ({before} such lines)");
     }
     Ok(true)
+}
+
+/// What in the clone is not as it was committed, and not ignored.
+fn strays(repository: &Path) -> anyhow::Result<String> {
+    let status = Command::new("git")
+        .args(["status", "--porcelain"])
+        .current_dir(repository)
+        .output()
+        .context("git")?;
+    Ok(String::from_utf8_lossy(&status.stdout).into_owned())
 }
