@@ -14,7 +14,13 @@ fn status(site: &Path) -> Value {
 fn each_signal_ends_a_node_in_good_order() {
     let federation = Federation::found(1, 10_000);
     for name in ["TERM", "HUP", "INT"] {
-        let mut node = federation.start(0);
+        // What started the tests may have SIGHUP ignored, as `nohup` does, and a child inherits it.
+        let mut command = std::process::Command::new("env");
+        command.arg("--default-signal=HUP,INT,TERM");
+        command.arg(program().get_program());
+        command.args(["run", "--json", "--dir"]);
+        command.arg(&federation.sites[0]);
+        let mut node = Node::spawn(command, &federation.sites[0]);
         let certified = node.until("certified");
         node.signal(name);
         assert_eq!(node.ended(), Some(0), "{}", node.log());
