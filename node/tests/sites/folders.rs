@@ -51,6 +51,18 @@ fn last_root(node: &mut Node) -> String {
         .to_owned()
 }
 
+/// What a node makes again, or has from the others, if it is gone.
+const REMADE: [&str; 8] = [
+    "VERSION",
+    "wal",
+    "records",
+    "blobs",
+    "named",
+    "index.redb",
+    "states",
+    "training",
+];
+
 #[test]
 fn files_that_are_not_ours_are_named_and_passed_over() {
     let federation = Federation::found(1, 2);
@@ -147,16 +159,7 @@ fn a_member_that_lost_everything_but_its_key_goes_on() {
     fs::remove_file(site.join("wal/current.log")).expect("ours");
     let told = refused(&["run", "--dir", &text(&site)]);
     assert!(told.contains("keep key, node.toml"), "{told}");
-    for name in [
-        "VERSION",
-        "wal",
-        "records",
-        "blobs",
-        "named",
-        "index.redb",
-        "states",
-        "training",
-    ] {
+    for name in REMADE {
         assert!(told.contains(name), "{name} in {told}");
         fs::rename(site.join(name), federation.dir.path().join(name)).expect("ours");
     }
@@ -177,16 +180,7 @@ fn a_damaged_log_says_what_helps_and_that_helps() {
     fs::write(&log, bytes).expect("ours");
     let told = refused(&["run", "--dir", &text(&site)]);
     assert!(told.contains("keep key, node.toml"), "{told}");
-    for name in [
-        "VERSION",
-        "wal",
-        "records",
-        "blobs",
-        "named",
-        "index.redb",
-        "states",
-        "training",
-    ] {
+    for name in REMADE {
         fs::rename(site.join(name), federation.dir.path().join(name)).expect("ours");
     }
     let mut node = federation.start(2);
